@@ -1,0 +1,30 @@
+"""The targets of Abseil, by package, that weir and who embeds it may depend on."""
+
+ABSL_TARGETS = {
+    "algorithm": ["algorithm", "container"],
+    "base": ["base", "config", "core_headers", "dynamic_annotations", "endian", "log_severity", "nullability", "prefetch"],
+    "cleanup": ["cleanup"],
+    "container": [
+        "btree",
+        "fixed_array",
+        "flat_hash_map",
+        "flat_hash_set",
+        "inlined_vector",
+        "node_hash_map",
+        "node_hash_set",
+    ],
+    "debugging": ["failure_signal_handler", "leak_check", "stacktrace", "symbolize"],
+    "flags": ["commandlineflag", "config", "flag", "marshalling", "parse", "program_name", "reflection", "usage", "usage_internal"],
+    "functional": ["any_invocable", "bind_front", "function_ref"],
+    "hash": ["hash"],
+    "memory": ["memory"],
+    "meta": ["type_traits"],
+    "numeric": ["bits", "int128"],
+    "random": ["bit_gen_ref", "distributions", "random", "seed_gen_exception", "seed_sequences"],
+    "status": ["status", "statusor"],
+    "strings": ["cord", "internal", "str_format", "strings"],
+    "synchronization": ["synchronization"],
+    "time": ["time"],
+    "types": ["any", "compare", "optional", "span", "variant"],
+    "utility": ["utility"],
+}
