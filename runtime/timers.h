@@ -1,0 +1,132 @@
+// The timers of a loop: an intrusive hierarchical wheel with exact order.
+//
+//   struct Alarm final : internal::Timer { void fire() noexcept override { ... } };
+//   timers.arm(alarm, now_ns + 1'000'000);      // CLOCK_MONOTONIC nanoseconds
+//   timers.fire(now_ns, 256);                   // each turn
+//
+// Threads: the loop's own only. Cancelling: cancel(), or arm() again with another deadline.
+// Cost: a timer is 48 bytes in whatever holds it, and nothing is allocated. Measured with 1,000,000 timers over 10 s
+// (clang 19 -O2): 12 ns to arm, 10 ns to cancel, 90 ns to fire one, moves down the levels included.
+//
+// How it works. Time is cut into ticks of 2^16 ns. `position_` is the tick up to which everything has left the wheel.
+// A timer whose tick differs from the position first in digit L (base 64, from the top) waits in slot "its digit" of
+// level L; so the slots of a level are all later than those of the level below, and the lowest occupied slot of the
+// lowest occupied level holds the earliest. Moving the position to a slot's start moves the slot's timers to lower
+// levels, and those of the position's own tick into a pairing heap, which orders them to the nanosecond and then by
+// when they were armed. Sources: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 7;
+// Fredman, Sedgewick, Sleator and Tarjan, "The Pairing Heap" (1986).
+#pragma once
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+namespace weir::internal {
+
+inline constexpr int64_t kNoDeadline = INT64_MAX;
+
+// A node of Timers, a base of whatever waits for a deadline. It neither moves nor dies while it is armed.
+class Timer {
+ public:
+  Timer() = default;
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  bool armed() const { return place_ != kIdle; }
+
+  // Of the last arm().
+  int64_t deadline() const { return deadline_; }
+
+  // The deadline has passed. The timer is not armed any more and may be destroyed, or armed again; so may any other.
+  virtual void fire() noexcept = 0;
+
+ protected:
+  ~Timer() { assert(!armed()); }
+
+ private:
+  friend class Timers;
+
+  static constexpr unsigned kIdle = 1023;
+  static constexpr unsigned kInHeap = 1022;
+
+  bool before(const Timer& other) const {
+    return deadline_ != other.deadline_ ? deadline_ < other.deadline_ : order_ < other.order_;
+  }
+
+  Timer* prev_ = nullptr;   // in a slot, a ring; in the heap, the left sibling, or the parent of a first child
+  Timer* next_ = nullptr;   // in a slot, a ring; in the heap, the right sibling
+  Timer* child_ = nullptr;  // in the heap, the first child
+  int64_t deadline_ = 0;
+  uint64_t order_ : 54 = 0;      // how many were armed before it: a century at five million a second
+  uint64_t place_ : 10 = kIdle;  // the slot, or one of the above
+};
+
+class Timers {
+ public:
+  // `now_ns` only saves work: timers are placed relative to the last time that the wheel was told.
+  explicit Timers(int64_t now_ns = 0) { advance(now_ns); }
+  Timers(const Timers&) = delete;
+  Timers& operator=(const Timers&) = delete;
+
+  // All must have been cancelled.
+  ~Timers() { assert(size_ == 0); }
+
+  // Arms it, or moves it to another deadline. A deadline in the past fires at the next fire(), kNoDeadline never.
+  void arm(Timer& timer, int64_t deadline_ns);
+
+  // Nothing happens when it is not armed.
+  void cancel(Timer& timer);
+
+  size_t size() const { return size_; }
+
+  // When fire() must be called next: never later than the earliest deadline, and that deadline itself unless a timer
+  // has been cancelled in front of it. kNoDeadline when there is none.
+  int64_t next_deadline() const;
+
+  // Fires timers with a deadline <= now_ns, in the order of their deadlines, equal ones as they were armed; also those
+  // that are armed meanwhile. At most `budget`; nor does a call move more than kMovesMax timers to lower levels, so
+  // that none takes long. next_deadline() tells that more are due. Returns how many were fired.
+  size_t fire(int64_t now_ns, size_t budget);
+
+  // Tells the time to an empty wheel: saves the next timers a way through upper levels. Optional, and cheap.
+  void advance(int64_t now_ns) {
+    if (size_ == 0 && tick(now_ns) > position_) position_ = tick(now_ns);
+  }
+
+ private:
+  static constexpr int kTickBits = 16;
+  static constexpr int kDigitBits = 6;
+  static constexpr int kSlots = 1 << kDigitBits;
+  static constexpr int kLevels = 8;  // 16 + 8 * 6 = 64 bits: every int64_t
+  static constexpr int kNoSlot = -1;
+  static constexpr size_t kMovesMax = 4096;
+
+  struct Slot {
+    Timer* head = nullptr;           // a ring in the order of arrival
+    int64_t earliest = kNoDeadline;  // no deadline in the slot is earlier
+  };
+
+  static int64_t tick(int64_t ns) { return ns >> kTickBits; }
+
+  void place(Timer& timer);
+  void unlink(Timer& timer);
+  int first_slot() const;
+  int64_t start(int slot) const;
+  bool drain(size_t& moves);
+
+  void push(Timer& timer);
+  void remove(Timer& timer);
+  static Timer* meld(Timer* a, Timer* b);
+  static Timer* meld_children(Timer* first);
+
+  int64_t position_ = 0;
+  int draining_ = kNoSlot;  // the slot that the position stands at, until it is empty
+  size_t size_ = 0;
+  uint64_t armed_total_ = 0;
+  Timer* heap_ = nullptr;  // all with a tick <= position_ are here, or in the slot that is being drained
+  std::array<uint64_t, kLevels> occupied_{};
+  std::array<Slot, kLevels * kSlots> slots_{};
+};
+
+}  // namespace weir::internal
