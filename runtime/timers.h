@@ -42,7 +42,7 @@ class Timer {
   virtual void fire() noexcept = 0;
 
  protected:
-  ~Timer() { assert(!armed()); }
+  virtual ~Timer() { assert(!armed()); }
 
  private:
   friend class Timers;
