@@ -1,0 +1,346 @@
+// The queue between one producing thread and one reader that must never block: a loop.
+//
+//   BoundedRing<Row> ring(16, reader);               // the reader: class Reader : RingReader { void notify() noexcept; }
+//   // the producing thread                          // the reader
+//   while (ring.put(next_row())) {}                  std::optional<Row> row;
+//   ring.finish();                                   switch (ring.get(row)) {
+//                                                      case RingGet::kEmpty: if (ring.wait()) suspend(); ...
+//
+// At most `max_size` items are queued (0: no limit); put() sleeps on a futex while the queue is full. Items come out in
+// their order, and the end, or the exception that ended the producer, after the last of them. close(), on any thread,
+// says that nobody wants more: it wakes the producer at once, and put() returns false from then on.
+//
+// The producer waits for room. It is woken when half of the limit is free, and when the loop is about to sleep and calls
+// wake_producer_if_room(). The reader publishes what it took once a quarter of the limit is free ("credits"), and before
+// it waits or sleeps.
+// The reader waits for an item or the end. wait() says so; the producer then calls RingReader::notify() once.
+// notify() runs on the producing thread and only hands a node to the loop; nothing is called while nobody waits.
+//
+// Lifetime: the ring outlives both sides, and whoever calls close(); what is still queued is destroyed with it.
+// Cost: an item is a move in and a move out, two plain stores and no system call while both sides run. Memory:
+// ring_blocks.h. T's move constructor may throw: put() then throws with nothing queued, get() with the item still queued.
+//
+// The word `state_`
+//   kReaderWaits     set by the reader in wait(). Cleared by the producer, who thereby owes one notify(), or by the
+//                    reader, who withdraws: who clears it decides, so each wait() is answered exactly once.
+//   kProducerSleeps  set by the producer before it sleeps on this word. Cleared by the reader, who then wakes it, or by
+//                    the producer itself when it finds room or the ring closed after all.
+//   kClosed          set once, by close(). No more items are wanted.
+//   kFinished        set once, by finish(). No more items come.
+//   kProducerLight   set by the producer when it has put kLightAfter items without a waiting reader; cleared together with
+//                    kReaderWaits. From then on it publishes by a plain store, and wait() pays for the fence.
+//
+// Why no wake-up is lost
+//   Full. The producer sets kProducerSleeps, then reads head_; the reader writes head_, then reads state_. All four are
+//   sequentially consistent, so one of them sees the other: either the producer sees the room and does not sleep, or the
+//   reader sees that it sleeps. The reader wakes it at half, and at the latest before the loop sleeps: so it stays asleep
+//   only while the reader runs, or the queue is really full, and a reader that has items does not wait.
+//   Empty. The reader sets kReaderWaits, then reads tail_; the producer writes tail_, then reads state_. Not light, all
+//   four are sequentially consistent: the same argument. Light, the producer's two may be seen in either order; but it
+//   became light by a read-modify-write of state_, so the reader's own, that sets kReaderWaits, comes either before it
+//   (then the producer saw the flag there, and did not become light) or after it (then the reader sees kProducerLight, and
+//   its heavy_fence() puts a full fence between the producer's store and load: if the load came before the fence, the
+//   store did too, and the reader sees the item; else the load sees the flag).
+//   End. finish() and wait() both are read-modify-writes of state_: the later one sees the earlier.
+//   Close. The same: close() sees kProducerSleeps, or the producer sees kClosed when it sets it. Between that and its
+//   falling asleep the word has changed, so the futex does not sleep.
+//   The last item. get() reads state_ before tail_: an end that it has seen came after every item, so a tail_ read later
+//   counts them all.
+#pragma once
+
+#include <atomic>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "weir/bridge/ring_blocks.h"
+#include "weir/bridge/system_threads.h"
+
+namespace weir::internal {
+
+// Who waits for items of a BoundedRing.
+class RingReader {
+ public:
+  // An item or the end is there. On the producing thread, once for each wait() that returned true, unless withdrawn.
+  virtual void notify() noexcept = 0;
+
+ protected:
+  ~RingReader() = default;
+};
+
+enum class RingGet { kItem, kEmpty, kEnd };
+
+// Any thread may read them; exact on the threads that count them.
+struct RingCounters {
+  uint64_t put = 0;
+  uint64_t got = 0;
+  uint64_t producer_sleeps = 0;
+  uint64_t producer_wakeups = 0;  // futex wakes for a sleeping producer
+  uint64_t reader_wakeups = 0;    // calls of notify()
+};
+
+struct RingOptions {
+  size_t max_size = 0;         // 0: no limit
+  size_t items_per_block = 0;  // 0: the ring chooses
+  uint32_t light_after = 128;  // items in a row after which the producer runs light
+};
+
+template <class T, class Threads = SystemThreads>
+class BoundedRing {
+ public:
+  BoundedRing(const RingOptions& options, RingReader& reader)
+      : limit_(options.max_size == 0 ? std::numeric_limits<uint64_t>::max() : options.max_size),
+        credit_(limit_ < 4 ? 1 : limit_ / 4),
+        light_after_(Threads::has_heavy_fence() ? options.light_after : std::numeric_limits<uint32_t>::max()),
+        reader_(reader),
+        blocks_(options.items_per_block != 0 ? options.items_per_block : Blocks::kItemsPerBlock,
+                options.max_size == 0 ? kUnboundedSpares : std::numeric_limits<size_t>::max()) {}
+  BoundedRing(const BoundedRing&) = delete;
+  BoundedRing& operator=(const BoundedRing&) = delete;
+  ~BoundedRing() {
+    for (uint64_t left = tail_.load(std::memory_order_acquire) - taken_; left > 0; --left) {  // both sides have gone
+      blocks_.front();
+      blocks_.pop();
+    }
+  }
+
+  // ---- The producing thread ----
+
+  // Sleeps while the queue is full. False: closed, and `item` is untouched, or was queued for nobody.
+  bool put(T&& item) {
+    if (closed()) return false;
+    if (put_ - head_seen_ >= limit_ && !wait_for_room()) return false;
+    blocks_.put(std::move(item));
+    publish_item();
+    return true;
+  }
+
+  // False: full or closed, and `item` is untouched.
+  bool try_put(T& item) {
+    if (closed()) return false;
+    if (put_ - head_seen_ >= limit_) {
+      head_seen_ = head_.load(std::memory_order_acquire);  // pairs with publish_taken(): the slots are free
+      if (put_ - head_seen_ >= limit_) return false;
+    }
+    blocks_.put(std::move(item));
+    publish_item();
+    return true;
+  }
+
+  // No more items come: the end, or what the producer threw. Once; nothing is put afterwards.
+  void finish(std::exception_ptr error = nullptr) {
+    error_ = std::move(error);
+    // Pairs with the load in get(), which then sees the last tail_ and error_, and with wait()'s read-modify-write.
+    const uint32_t before = state_.fetch_or(kFinished, std::memory_order_seq_cst);
+    assert((before & kFinished) == 0);
+    if ((before & kReaderWaits) != 0) notify_reader();
+  }
+
+  // ---- Any thread ----
+
+  // Nobody wants more. Idempotent; wakes a sleeping producer at once.
+  void close() {
+    // Pairs with the producer's read-modify-write in wait_for_room(), and its loads of kClosed.
+    const uint32_t before = state_.fetch_or(kClosed, std::memory_order_seq_cst);
+    if ((before & kClosed) == 0 && (before & kProducerSleeps) != 0) Threads::wake(state_, 1);
+  }
+  bool closed() const {
+    return (state_.load(std::memory_order_relaxed) & kClosed) != 0;  // only a hint to stop: nothing is read through it
+  }
+
+  RingCounters counters() const {
+    RingCounters counters;
+    counters.put = tail_.load(std::memory_order_relaxed);  // five numbers that order nothing
+    counters.got = got_count_.load(std::memory_order_relaxed);
+    counters.producer_sleeps = producer_sleeps_.load(std::memory_order_relaxed);
+    counters.producer_wakeups = producer_wakeups_.load(std::memory_order_relaxed);
+    counters.reader_wakeups = reader_wakeups_.load(std::memory_order_relaxed);
+    return counters;
+  }
+
+  // ---- The reader's thread ----
+
+  // Takes the next item. kEnd: finished, and every item has been taken; see take_error().
+  RingGet get(std::optional<T>& item) {
+    if (taken_ == tail_seen_ && !look_for_items()) return ended_ ? RingGet::kEnd : RingGet::kEmpty;
+    item.emplace(std::move(blocks_.front()));
+    take_one();
+    return RingGet::kItem;
+  }
+
+  // Appends up to `count` of the items that are there; the number of them.
+  size_t get_some(std::vector<T>& items, size_t count) {
+    size_t got = 0;
+    while (got < count && (taken_ != tail_seen_ || look_for_items())) {
+      items.push_back(std::move(blocks_.front()));
+      take_one();
+      ++got;
+    }
+    return got;
+  }
+
+  // What finish() was given, once. After kEnd.
+  std::exception_ptr take_error() { return std::exchange(error_, nullptr); }
+
+  // True: nothing is there, and notify() will be called. False: an item or the end is there already.
+  bool wait() {
+    wake_producer_if_room();
+    // Pairs with the producer's load of state_ in publish_item(), and its read-modify-writes.
+    const uint32_t before = state_.fetch_or(kReaderWaits, std::memory_order_seq_cst);
+    assert((before & kReaderWaits) == 0);
+    if ((before & kProducerLight) != 0) Threads::heavy_fence();  // pairs with light_fence() in publish_item()
+    // Pairs with publish_item().
+    if ((before & kFinished) == 0 && tail_.load(std::memory_order_seq_cst) == taken_) return true;
+    return !cancel_wait();
+  }
+
+  // Takes wait() back. True: notify() will not be called. False: it was, or is about to be.
+  bool cancel_wait() {
+    // Pairs with notify_reader(): who clears the flag decides.
+    return (state_.fetch_and(~kReaderWaits, std::memory_order_acq_rel) & kReaderWaits) != 0;
+  }
+
+  // For a loop that is about to sleep. True: the producer slept, there was room for an item, and it was woken.
+  bool wake_producer_if_room() { return publish_taken(1); }
+
+ private:
+  using Blocks = RingBlocks<T, Threads>;
+  template <class U>
+  using Atomic = typename Threads::template Atomic<U>;
+
+  static constexpr uint32_t kReaderWaits = 1;
+  static constexpr uint32_t kProducerSleeps = 2;
+  static constexpr uint32_t kClosed = 4;
+  static constexpr uint32_t kFinished = 8;
+  static constexpr uint32_t kProducerLight = 16;
+  static constexpr size_t kUnboundedSpares = 4;
+
+  // ---- The producing thread ----
+
+  void publish_item() {
+    ++put_;
+    uint32_t state;
+    if (light_) {
+      tail_.store(put_, std::memory_order_release);  // pairs with look_for_items(): the item is there
+      Threads::light_fence();                        // pairs with heavy_fence() in wait()
+      state = state_.load(std::memory_order_relaxed);
+    } else {
+      tail_.store(put_, std::memory_order_seq_cst);  // pairs with look_for_items() and wait()
+      state = state_.load(std::memory_order_seq_cst);
+    }
+    if ((state & kReaderWaits) != 0) {
+      notify_reader();
+    } else if (!light_ && ++unawaited_ >= light_after_) {
+      // Pairs with wait()'s read-modify-write: the later one sees the earlier.
+      light_ = true;
+      if ((state_.fetch_or(kProducerLight, std::memory_order_seq_cst) & kReaderWaits) != 0) notify_reader();
+    }
+  }
+
+  void notify_reader() {
+    light_ = false;
+    unawaited_ = 0;
+    // Pairs with cancel_wait(): who clears the flag decides. Sequentially consistent: it ends the light state, and what
+    // is put afterwards is not light.
+    const uint32_t before = state_.fetch_and(~(kReaderWaits | kProducerLight), std::memory_order_seq_cst);
+    if ((before & kReaderWaits) == 0) return;
+    add_one(reader_wakeups_);
+    reader_.notify();
+  }
+
+  // False: closed.
+  bool wait_for_room() {
+    for (;;) {
+      head_seen_ = head_.load(std::memory_order_acquire);  // pairs with publish_taken(): the slots are free
+      if (put_ - head_seen_ < limit_) return true;
+      // Pairs with publish_taken()'s load of state_, and with close().
+      const uint32_t before = state_.fetch_or(kProducerSleeps, std::memory_order_seq_cst);
+      head_seen_ = head_.load(std::memory_order_seq_cst);  // pairs with publish_taken()
+      if ((before & kClosed) == 0 && put_ - head_seen_ >= limit_) sleep_while_full();
+      // Nobody needs to wake a thread that runs. Whoever did so already cleared the flag.
+      if ((state_.fetch_and(~kProducerSleeps, std::memory_order_acq_rel) & kClosed) != 0) return false;
+    }
+  }
+
+  void sleep_while_full() {
+    [[maybe_unused]] typename Threads::Parked parked;
+    add_one(producer_sleeps_);
+    for (;;) {
+      const uint32_t state = state_.load(std::memory_order_acquire);  // pairs with publish_taken() and close()
+      if ((state & kProducerSleeps) == 0 || (state & kClosed) != 0) return;
+      Threads::wait(state_, state);
+    }
+  }
+
+  // ---- The reader's thread ----
+
+  // False: nothing is there; ended_ says whether anything will come.
+  bool look_for_items() {
+    // Before tail_: pairs with finish(), which comes after the last item.
+    const bool finished = (state_.load(std::memory_order_acquire) & kFinished) != 0;
+    tail_seen_ = tail_.load(std::memory_order_acquire);  // pairs with publish_item(): the items are there
+    if (taken_ != tail_seen_) return true;
+    ended_ = finished;
+    wake_producer_if_room();  // a reader that polls, and never waits, must not starve it
+    return false;
+  }
+
+  void take_one() {
+    blocks_.pop();
+    ++taken_;
+    set(got_count_, taken_);
+    if (taken_ - published_ >= credit_) publish_taken(limit_ - limit_ / 2);
+  }
+
+  // Tells the producer what is free, and wakes it if it sleeps and at least `room` items fit. True: woken.
+  bool publish_taken(uint64_t room) {
+    if (published_ != taken_) {
+      published_ = taken_;
+      head_.store(taken_, std::memory_order_seq_cst);  // pairs with the loads of head_: the slots are free
+    }
+    // Pairs with wait_for_room()'s read-modify-write.
+    if ((state_.load(std::memory_order_seq_cst) & kProducerSleeps) == 0) return false;
+    // It puts nothing while the flag is set: tail_ stands, and pairs with publish_item() only for its value.
+    if (limit_ - (tail_.load(std::memory_order_acquire) - taken_) < room) return false;
+    // Pairs with the producer's own clearing of the flag: if that came first, it is awake.
+    if ((state_.fetch_and(~kProducerSleeps, std::memory_order_acq_rel) & kProducerSleeps) == 0) return false;
+    add_one(producer_wakeups_);
+    Threads::wake(state_, 1);
+    return true;
+  }
+
+  // Counters have one writer each.
+  static void set(std::atomic<uint64_t>& counter, uint64_t value) { counter.store(value, std::memory_order_relaxed); }
+  static void add_one(std::atomic<uint64_t>& counter) { set(counter, counter.load(std::memory_order_relaxed) + 1); }
+
+  const uint64_t limit_;
+  const uint64_t credit_;       // what the reader may have taken without telling the producer
+  const uint32_t light_after_;
+  RingReader& reader_;
+  Blocks blocks_;
+  std::exception_ptr error_;    // written before kFinished is set, read after it was seen
+
+  // Positions count items from the beginning; an item of position p is queued while head_ <= p < tail_.
+  alignas(64) Atomic<uint64_t> tail_{0};  // written by the producer
+  uint64_t put_ = 0;                      // the producer's tail_
+  uint64_t head_seen_ = 0;                // the last head_ that the producer read
+  uint32_t unawaited_ = 0;                // items in a row that found no waiting reader
+  bool light_ = false;
+  std::atomic<uint64_t> producer_sleeps_{0}, reader_wakeups_{0};
+
+  alignas(64) Atomic<uint64_t> head_{0};  // written by the reader; may lag behind taken_ by less than credit_
+  uint64_t taken_ = 0;                    // the reader's position
+  uint64_t published_ = 0;                // the reader's head_
+  uint64_t tail_seen_ = 0;                // the last tail_ that the reader read
+  bool ended_ = false;
+  std::atomic<uint64_t> got_count_{0}, producer_wakeups_{0};
+
+  alignas(64) Atomic<uint32_t> state_{0};
+};
+
+}  // namespace weir::internal
