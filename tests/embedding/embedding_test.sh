@@ -1,6 +1,6 @@
 #!/bin/bash
-# Embeds weir in a workspace elsewhere, as its README says: one program on each floor and one on both are built and run
-# by the same Bazel, with a server of their own, which is gone at the end.
+# Embeds weir in a workspace elsewhere, as its README says: the same Bazel builds one program on each floor and one on
+# both, and they run. Nothing of it stays behind, no server either.
 set -euo pipefail
 exec </dev/null
 
@@ -8,16 +8,14 @@ exec </dev/null
 weir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
 scratch=$(mktemp -d "${TEST_TMPDIR:-/tmp}/embedding.XXXXXX")
 cd "$scratch"
-mkdir home app
+mkdir -p home app/own
 
 # The disk cache of the user's clones, if there is one; nothing else of the user's home.
 cache=$(getent passwd "$(id -u)" | cut -d: -f6)/.cache/weir-bazel
 export HOME="$scratch/home"
 
-bazel=(bazel "--output_user_root=$scratch/output" --max_idle_secs=30 --nohome_rc --host_jvm_args=-Xmx1g)
 finish() {
   local code=$?
-  "${bazel[@]}" shutdown >/dev/null 2>&1 || true
   cd /
   chmod -R u+w "$scratch" 2>/dev/null || true
   rm -rf "$scratch"
@@ -32,6 +30,18 @@ workspace(name = "app")
 local_repository(
     name = "weir",
     path = "$weir",
+)
+
+# A repository of its own, which weir must use: on_runtime.cc looks for the definition.
+new_local_repository(
+    name = "liburing",
+    build_file_content = """cc_library(
+    name = "liburing",
+    defines = ["APP_HAS_LIBURING"],
+    linkopts = ["-luring"],
+    visibility = ["//visibility:public"],
+)""",
+    path = "own",
 )
 
 load("@weir//bazel:repositories.bzl", "weir_repositories")
@@ -70,6 +80,10 @@ cat >on_runtime.cc <<'END'
 #include "weir/runtime.h"
 
 #include <cstdio>
+
+#ifndef APP_HAS_LIBURING
+#error weir did not use the liburing of the workspace
+#endif
 
 weir::Task<int> answer() {
   co_await weir::sleep_for(absl::Milliseconds(1));
@@ -114,7 +128,8 @@ weir::Task<int> serve() {
 int main() { return weir::entrypoint({.pool_size = 1}, serve()); }
 END
 
-"${bazel[@]}" build --noshow_progress --curses=no //...
+bazel --batch --nohome_rc --output_user_root="$scratch/output" --host_jvm_args=-Xmx1g \
+  build --noshow_progress --curses=no //...
 
 failures=0
 for floor in runtime bridge weir; do
