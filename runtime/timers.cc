@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace weir::internal {
 
@@ -65,6 +66,7 @@ void Timers::place(Timer& timer) {
   const int index = level * kSlots + digit;
   Slot& slot = slots_[index];
   timer.place_ = static_cast<unsigned>(index);
+  timer.child_ = std::exchange(slot.recent[slot.arrivals++ % kPrefetch], &timer);
   if (slot.head == nullptr) {
     timer.prev_ = timer.next_ = &timer;
     slot.head = &timer;
@@ -110,13 +112,14 @@ int64_t Timers::start(int slot) const {
 bool Timers::drain(size_t& moves) {
   if (draining_ == kNoSlot) return true;
   Slot& slot = slots_[draining_];
-  // Upper levels front to back keeps the order of arrival in the slots below. The heap gets its tick back to front:
-  // timers that arrived in the order of their deadlines become a chain there, which comes apart without comparing.
-  const bool to_heap = draining_ < kSlots;
+  // Last to first, the way that the prefetched addresses lead. The heap wants its tick latest first: what comes in the
+  // order of deadlines becomes a chain there, which comes apart without comparing.
+  const bool from_back = draining_ >= kSlots || (slot.head != nullptr && slot.head->before(*slot.head->prev_));
   while (slot.head != nullptr) {
     if (moves == 0) return false;
     --moves;
-    Timer& timer = to_heap ? *slot.head->prev_ : *slot.head;
+    Timer& timer = from_back ? *slot.head->prev_ : *slot.head;
+    __builtin_prefetch(timer.child_, /*for writing*/ 1);
     unlink(timer);
     place(timer);
   }

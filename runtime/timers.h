@@ -6,7 +6,8 @@
 //
 // Threads: the loop's own only. Cancelling: cancel(), or arm() again with another deadline.
 // Cost: a timer is 48 bytes in whatever holds it, and nothing is allocated. Measured with 1,000,000 timers over 10 s
-// (clang 19 -O2): 12 ns to arm, 10 ns to cancel, 90 ns to fire one, moves down the levels included.
+// (clang 19 -O2): 12 ns to arm, 7 ns to cancel, 35 ns to fire one, moves down the levels included; at random deadlines,
+// where every move misses the cache, 19 ns to cancel and 190 ns to fire.
 //
 // How it works. Time is cut into ticks of 2^16 ns. `position_` is the tick up to which everything has left the wheel.
 // A timer whose tick differs from the position first in digit L (base 64, from the top) waits in slot "its digit" of
@@ -56,7 +57,7 @@ class Timer {
 
   Timer* prev_ = nullptr;   // in a slot, a ring; in the heap, the left sibling, or the parent of a first child
   Timer* next_ = nullptr;   // in a slot, a ring; in the heap, the right sibling
-  Timer* child_ = nullptr;  // in the heap, the first child
+  Timer* child_ = nullptr;  // in the heap, the first child; in a slot, only an address to prefetch
   int64_t deadline_ = 0;
   uint64_t order_ : 54 = 0;      // how many were armed before it: a century at five million a second
   uint64_t place_ : 10 = kIdle;  // the slot, or one of the above
@@ -101,10 +102,15 @@ class Timers {
   static constexpr int kLevels = 8;  // 16 + 8 * 6 = 64 bits: every int64_t
   static constexpr int kNoSlot = -1;
   static constexpr size_t kMovesMax = 4096;
+  static constexpr uint32_t kPrefetch = 4;
 
   struct Slot {
     Timer* head = nullptr;           // a ring in the order of arrival
     int64_t earliest = kNoDeadline;  // no deadline in the slot is earlier
+    // The last to arrive. A list cannot be prefetched beyond its next node, so each timer notes who came kPrefetch
+    // before it; moving a million timers, scattered in memory, takes half as long.
+    std::array<Timer*, kPrefetch> recent{};
+    uint32_t arrivals = 0;
   };
 
   static int64_t tick(int64_t ns) { return ns >> kTickBits; }
