@@ -2,15 +2,15 @@
 //
 //   ContextVar<std::string> request_id("request_id", "-");
 //   auto token = request_id.set("42");
-//   co_await handle(request);             // request_id.get() is "42" in there, in what it spawns, and in its calls into threads
+//   co_await handle(request);     // request_id.get() is "42" in there, in what it spawns, in its calls into threads
 //   request_id.reset(token);
 //
 // spawn() (so gather, race, groups and shield) and every call into a thread take a snapshot when they are called: later
 // changes on either side stay there. An awaited Task, timeout and with share their caller's context. Outside a loop a
 // thread has a context of its own.
 //
-// Threads: any; a ContextVar is read and set in the context of the calling thread or task. A ContextVar may be destroyed
-// before the contexts that hold a value of it. Values are shared by snapshots, so T's copy constructor and its
+// Threads: any; a ContextVar is read and set in the context of the calling thread or task. It may be destroyed before
+// the contexts that hold a value of it. Values are shared by snapshots, so T's copy constructor and its
 // destructor run on whatever thread uses or drops one.
 // Cost: get() copies the value, found by binary search; set() allocates the value, and the table of values when a
 // snapshot shares it; a snapshot is one atomic increment, and nothing while no variable is set.
@@ -81,8 +81,8 @@ class ContextValueRef {
   ContextValue* value_ = nullptr;
 };
 
-// The values of all variables that are set, by the variables' ids. Copying one is taking a snapshot. Each is used by one
-// thread at a time; what copies share is immutable, and counted atomically.
+// The values of all variables that are set, by the variables' ids. Copying one is taking a snapshot. Each is used by
+// one thread at a time; what copies share is immutable, and counted atomically.
 class Context {
  public:
   constexpr Context() = default;

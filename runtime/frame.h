@@ -87,9 +87,9 @@ struct DestroyDepth {
 inline thread_local constinit DestroyDepth destroy_depth;
 
 // Destroys a suspended frame in constant stack. Destroying a frame destroys the Tasks in it, whose frames hold Tasks in
-// turn. Down to kNestedDestroyMax that nests, as C++ does it: what is inside goes before what it lies in. A frame deeper
-// than that is put aside and destroyed by the outermost call, first in, first out, when the frames around it are gone:
-// its destructors must not use what those owned.
+// turn. Down to kNestedDestroyMax that nests, as C++ does it: what is inside goes before what it lies in. A frame
+// deeper than that is put aside and destroyed by the outermost call, first in, first out, when the frames around it are
+// gone: its destructors must not use what those owned.
 inline void destroy_frame(std::coroutine_handle<> frame) noexcept {
   DestroyDepth& here = destroy_depth;
   if (here.depth == kNestedDestroyMax) [[unlikely]] return DestroyDepth::defer(frame);
