@@ -25,6 +25,16 @@ struct SystemThreads {
   }
   static void wake(const Atomic<uint32_t>& word, int count) noexcept { futex_wake(word, count); }
 
+  // How often a mutex tries again before it sleeps; pause() is the wait between.
+  static constexpr int kSpins = 64;
+  static void pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
   // "I store, then look whether you sleep" against "I say that I sleep, then look at what you stored" needs a full fence
   // on both sides. Where one side runs a million times for each time that the other goes to sleep, the sleeper can pay
   // for both: its heavy_fence() makes each thread of the process that runs pass a full fence (membarrier, about 3 us;

@@ -1,0 +1,96 @@
+// The record of one thread of a ThreadPool, and of the next one when that has ended.
+//
+// Records are made by whoever makes a thread, pushed onto the pool's list and never removed, so any thread may walk it
+// without a lock.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "weir/bridge/futex.h"
+#include "weir/bridge/parked.h"
+
+namespace weir::internal {
+
+class PoolCore;
+
+class PoolThread final : public ParkingWorker {
+ public:
+  PoolThread(PoolCore& pool, std::string name) : pool_(pool), name_(std::move(name)) {}
+  PoolThread(const PoolThread&) = delete;
+  PoolThread& operator=(const PoolThread&) = delete;
+
+  // The calling thread's record; nullptr: it belongs to no pool.
+  static PoolThread* mine() noexcept;
+
+  PoolCore& pool() const { return pool_; }
+  const std::string& name() const { return name_; }
+
+  // ---- Whoever makes a thread ----
+
+  // A thread may be made for it: the record is the caller's, until begin() or give_back().
+  bool take() {
+    uint32_t expected = kIdle;
+    // Pairs with join_if_ended() and give_back(): the last thread's use of the record is over.
+    return state_.compare_exchange_strong(expected, kAlive, std::memory_order_acquire);
+  }
+  void give_back() { become_idle(); }
+
+  // ---- The thread ----
+
+  // Its first and last act.
+  void begin(bool spare);
+  void end();
+
+  bool is_spare() const { return is_spare_; }
+
+  // One writer, many readers.
+  static void count(std::atomic<uint64_t>& counter) {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  // ---- Any thread ----
+
+  // Waits until the thread has ended, unless it is abandoned.
+  void join();
+
+  // Joins the thread if it has ended.
+  void join_if_ended();
+
+  // Nobody will join the thread. True: it still runs.
+  bool abandon();
+
+  PoolThread* next = nullptr;   // in the pool's list
+  int64_t needed_until_ns = 0;  // the thread's own, if it is a spare one
+  alignas(64) std::atomic<uint64_t> started{0};
+  std::atomic<uint64_t> done{0}, failed{0};
+
+ private:
+  // kIdle: no thread. take() makes it kAlive; the thread, as its last act, adds kEnded. Who takes it from there to
+  // kJoining joins the thread, and makes it kIdle again. kAbandoned: nobody will, the thread detaches itself.
+  static constexpr uint32_t kIdle = 0;
+  static constexpr uint32_t kAlive = 1;
+  static constexpr uint32_t kEnded = 2;
+  static constexpr uint32_t kAbandoned = 4;
+  static constexpr uint32_t kJoining = 8;
+
+  void park() noexcept override;
+  void unpark() noexcept override;
+
+  void become_idle() {
+    state_.store(kIdle, std::memory_order_release);  // pairs with take() and join()
+    futex_wake(state_, kWakeAll);
+  }
+
+  PoolCore& pool_;
+  const std::string name_;
+  std::atomic<uint32_t> state_{kAlive};  // a new record is its maker's
+  pthread_t handle_{};                   // written by the thread in begin(), read by who has seen kEnded
+  bool is_spare_ = false;
+};
+
+}  // namespace weir::internal

@@ -1,0 +1,473 @@
+#include "weir/bridge/thread_pool.h"
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "weir/bridge/futex.h"
+
+namespace weir {
+namespace {
+
+// Opens once; waits without polling.
+class Gate {
+ public:
+  void open() {
+    open_.store(1, std::memory_order_release);
+    internal::futex_wake(open_, internal::kWakeAll);
+  }
+  void wait() {
+    while (open_.load(std::memory_order_acquire) == 0) internal::futex_wait(open_, 0);
+  }
+
+ private:
+  std::atomic<uint32_t> open_{0};
+};
+
+// Waits until a number is reached. Outlives whoever counts: share it.
+class Counter {
+ public:
+  void add() {
+    count_.fetch_add(1, std::memory_order_acq_rel);
+    internal::futex_wake(count_, internal::kWakeAll);
+  }
+  void wait_for(uint32_t number) {
+    for (uint32_t now; (now = count_.load(std::memory_order_acquire)) < number;) internal::futex_wait(count_, now);
+  }
+  uint32_t value() const { return count_.load(); }
+
+ private:
+  std::atomic<uint32_t> count_{0};
+};
+
+template <class Condition>
+void wait_until(Condition condition) {
+  while (!condition()) std::this_thread::yield();
+}
+
+uint32_t storm_factor() {
+  const char* factor = std::getenv("WEIR_STORM");
+  return factor == nullptr ? 1 : std::max(1, std::atoi(factor));
+}
+
+std::string thread_name() {
+  char name[16] = {};
+  pthread_getname_np(pthread_self(), name, sizeof(name));
+  return name;
+}
+
+TEST(ThreadPool, RunsWhatIsSubmitted) {
+  Counter ran;
+  ThreadPool pool({.size = 3, .name = "io"});
+  for (int i = 0; i < 100; ++i) pool.submit([&ran] { ran.add(); });
+  ran.wait_for(100);
+  wait_until([&pool] { return pool.stats().done == 100; });
+  const ThreadPoolStats stats = pool.stats();
+  EXPECT_EQ(stats.size, 3u);
+  EXPECT_EQ(stats.busy, 0u);
+  EXPECT_EQ(stats.queued, 0u);
+  EXPECT_EQ(stats.spare, 0u);
+  EXPECT_EQ(stats.parked, 0u);
+  EXPECT_EQ(stats.failed, 0u);
+}
+
+TEST(ThreadPool, DefaultSizeFollowsTheCores) {
+  ThreadPool pool;
+  EXPECT_EQ(pool.stats().size, std::min(std::max(std::thread::hardware_concurrency(), 4u), 32u));
+  EXPECT_THROW(ThreadPool({.size = ThreadPool::kSizeMax + 1}), std::invalid_argument);
+}
+
+TEST(ThreadPool, NamesItsThreads) {
+  for (const auto& [name, expected] : {std::pair<std::string, std::string>{"io", "io-0"},
+                                       {"a-name-that-is-too-long", "a-name-that-i-0"}}) {
+    Counter ran;
+    std::string seen;
+    ThreadPool pool({.size = 1, .name = name});
+    pool.submit([&] {
+      seen = thread_name();
+      ran.add();
+    });
+    ran.wait_for(1);
+    EXPECT_EQ(seen, expected);
+  }
+}
+
+TEST(ThreadPool, FirstInFirstOut) {
+  std::vector<int> order;
+  Gate gate;
+  {
+    ThreadPool pool({.size = 1});
+    Counter ran;
+    pool.submit([&gate] { gate.wait(); });
+    for (int i = 0; i < 1000; ++i) {
+      pool.submit([&order, &ran, i] {
+        order.push_back(i);
+        ran.add();
+      });
+    }
+    gate.open();
+    ran.wait_for(1000);
+  }
+  ASSERT_EQ(order.size(), 1000u);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST(ThreadPool, AsManyRunAtOnceAsItHasThreads) {
+  constexpr uint32_t kSize = 5;
+  Counter arrived;
+  ThreadPool pool({.size = kSize});
+  for (uint32_t i = 0; i < kSize; ++i) {
+    pool.submit([&arrived] {
+      arrived.add();
+      arrived.wait_for(kSize);  // each waits for all
+    });
+  }
+  arrived.wait_for(kSize);
+}
+
+TEST(ThreadPool, NeverMoreRunThanItHasThreads) {
+  Counter ran;
+  std::atomic<int> running{0};
+  std::atomic<int> most{0};
+  ThreadPool pool({.size = 3});
+  for (int i = 0; i < 200; ++i) {
+    pool.submit([&] {
+      const int now = running.fetch_add(1) + 1;
+      for (int seen = most.load(); seen < now && !most.compare_exchange_weak(seen, now);) {
+      }
+      std::this_thread::yield();
+      running.fetch_sub(1);
+      ran.add();
+    });
+  }
+  ran.wait_for(200);
+  EXPECT_LE(most.load(), 3);
+}
+
+TEST(ThreadPool, MoveOnlyCallablesAndFunctions) {
+  Counter ran;
+  ThreadPool pool({.size = 1});
+  pool.submit([owned = std::make_unique<Counter*>(&ran)] { (*owned)->add(); });
+  const auto shared = [&ran] { ran.add(); };
+  pool.submit(shared);
+  static std::atomic<int> calls{0};
+  pool.submit(+[] { ++calls; });
+  ran.wait_for(2);
+  wait_until([] { return calls.load() == 1; });
+}
+
+TEST(ThreadPool, AFailureIsCountedAndReported) {
+  testing::internal::CaptureStderr();
+  {
+    ThreadPool pool({.size = 1, .name = "io"});
+    pool.submit([] { throw std::runtime_error("disk gone"); });
+    pool.submit([] { throw 7; });
+    wait_until([&pool] { return pool.stats().done == 2; });
+    EXPECT_EQ(pool.stats().failed, 2u);
+  }
+  const std::string lines = testing::internal::GetCapturedStderr();
+  EXPECT_NE(lines.find("weir: a job of pool io failed: disk gone\n"), std::string::npos) << lines;
+  EXPECT_NE(lines.find("an exception of type int\n"), std::string::npos) << lines;
+}
+
+TEST(ThreadPool, CountFailureIsForJobsThatHandTheirExceptionOn) {
+  ThreadPool::count_failure();  // on a foreign thread: nothing
+  ThreadPool pool({.size = 1});
+  pool.submit([] { ThreadPool::count_failure(); });
+  wait_until([&pool] { return pool.stats().done == 1; });
+  EXPECT_EQ(pool.stats().failed, 1u);
+}
+
+TEST(ThreadPool, KeepsNothingOfAJobThatHasRun) {
+  auto token = std::make_shared<int>(1);
+  std::weak_ptr<int> watch = token;
+  ThreadPool pool({.size = 1});
+  pool.submit([kept = std::move(token)] {});
+  wait_until([&pool] { return pool.stats().done == 1; });
+  EXPECT_TRUE(watch.expired());
+}
+
+class CountedJob final : public Job {
+ public:
+  CountedJob(Counter& ran, Counter& dropped) : ran_(ran), dropped_(dropped) {}
+  void run() noexcept override { ran_.add(); }
+  void drop() noexcept override { dropped_.add(); }
+
+ private:
+  Counter& ran_;
+  Counter& dropped_;
+};
+
+TEST(ThreadPool, ShutdownDropsTheQueuedAndFinishesTheRunning) {
+  Counter ran, dropped, started;
+  Gate gate;
+  bool finished = false;
+  ThreadPool pool({.size = 1});
+  pool.submit([&] {
+    started.add();
+    gate.wait();
+    finished = true;
+  });
+  std::vector<std::unique_ptr<CountedJob>> jobs;
+  for (int i = 0; i < 10; ++i) jobs.push_back(std::make_unique<CountedJob>(ran, dropped));
+  started.wait_for(1);
+  for (auto& job : jobs) pool.submit(*job);
+  auto token = std::make_shared<int>(1);
+  pool.submit([token] {});
+  EXPECT_EQ(pool.stats().queued, 11u);
+  EXPECT_EQ(pool.stats().busy, 1u);
+
+  std::thread closer([&pool] { pool.shutdown(); });
+  dropped.wait_for(10);
+  wait_until([&token] { return token.use_count() == 1; });
+  EXPECT_THROW(pool.submit(*jobs[0]), PoolClosed);
+  EXPECT_THROW(pool.submit([token] {}), PoolClosed);
+  EXPECT_EQ(token.use_count(), 1);
+  EXPECT_FALSE(pool.wait(absl::ZeroDuration()));
+  gate.open();
+  closer.join();
+  EXPECT_TRUE(finished);
+  EXPECT_EQ(ran.value(), 0u);
+  EXPECT_EQ(pool.stats().queued, 0u);
+  pool.shutdown();
+  EXPECT_TRUE(pool.wait(absl::ZeroDuration()));
+}
+
+TEST(ThreadPool, ShutdownOnItsOwnThreadIsRefused) {
+  Counter ran;
+  ThreadPool pool({.size = 1});
+  pool.submit([&] {
+    EXPECT_THROW(pool.shutdown(), DeadlockError);
+    EXPECT_THROW(pool.wait(absl::Seconds(1)), DeadlockError);
+    ran.add();
+  });
+  ran.wait_for(1);
+}
+
+TEST(ThreadPool, MayBeDestroyedOnItsOwnThread) {
+  auto ran = std::make_shared<Counter>();
+  auto pool = std::make_shared<ThreadPool>(ThreadPoolOptions{.size = 2});
+  auto gate = std::make_shared<Gate>();
+  pool->submit([ran, gate, pool]() mutable {
+    gate->wait();
+    pool.reset();  // the last one
+    ran->add();
+  });
+  pool.reset();
+  gate->open();
+  ran->wait_for(1);
+}
+
+TEST(ThreadPool, AJobThatDoesNotEndCanBeAbandoned) {
+  auto gate = std::make_shared<Gate>();
+  auto started = std::make_shared<Counter>();
+  auto ended = std::make_shared<Counter>();
+  {
+    ThreadPool pool({.size = 2, .name = "io"});
+    pool.submit([gate, started, ended] {
+      started->add();
+      gate->wait();
+      ended->add();
+    });
+    started->wait_for(1);
+    pool.close();
+    EXPECT_FALSE(pool.wait(absl::Milliseconds(1)));
+    // The other thread may have ended by itself.
+    const std::vector<std::string> names = pool.abandon();
+    EXPECT_GE(names.size(), 1u);
+    EXPECT_LE(names.size(), 2u);
+    pool.shutdown();
+  }
+  gate->open();
+  ended->wait_for(1);
+}
+
+TEST(ThreadPool, AParkedWorkerIsReplacedWhileWorkIsQueued) {
+  Counter inner_ran, outer_done;
+  ThreadPool pool({.size = 1});
+  pool.submit([&] {
+    pool.submit([&inner_ran] { inner_ran.add(); });
+    ThreadPool::Parked parked;
+    inner_ran.wait_for(1);  // without a spare worker: for ever
+    outer_done.add();
+  });
+  outer_done.wait_for(1);
+  wait_until([&pool] { return pool.stats().done == 2; });
+}
+
+TEST(ThreadPool, WorkSubmittedWhileAllAreParkedRuns) {
+  Gate gate;
+  Counter parked_count, ran;
+  ThreadPool pool({.size = 2});
+  for (uint32_t i = 0; i < 2; ++i) {
+    pool.submit([&] {
+      ThreadPool::Parked parked;
+      ThreadPool::Parked nested;
+      parked_count.add();
+      gate.wait();
+    });
+    parked_count.wait_for(i + 1);
+  }
+  EXPECT_EQ(pool.stats().parked, 2u);
+  EXPECT_EQ(pool.stats().spare, 0u) << "nothing is queued";
+  for (int i = 0; i < 10; ++i) pool.submit([&ran] { ran.add(); });
+  ran.wait_for(10);
+  EXPECT_GE(pool.stats().spare, 1u);
+  EXPECT_LE(pool.stats().spare, 2u);
+  EXPECT_EQ(pool.stats().parked, 2u);
+  gate.open();
+  wait_until([&pool] { return pool.stats().spare == 0 && pool.stats().parked == 0; });
+  for (int i = 0; i < 10; ++i) pool.submit([&ran] { ran.add(); });
+  ran.wait_for(20);
+}
+
+TEST(ThreadPool, OneSpareForEachLevelOfNesting) {
+  constexpr int kDepth = 40;
+  Counter bottom;
+  ThreadPool pool({.size = 1});
+  struct Nest {
+    static void go(ThreadPool& its_pool, Counter& its_bottom, int depth) {
+      if (depth == 0) {
+        its_bottom.add();
+        return;
+      }
+      auto child = std::make_shared<Counter>();
+      its_pool.submit([&its_pool, &its_bottom, child, depth] {
+        go(its_pool, its_bottom, depth - 1);
+        child->add();
+      });
+      ThreadPool::Parked parked;
+      child->wait_for(1);
+    }
+  };
+  Nest::go(pool, bottom, kDepth);
+  bottom.wait_for(1);
+}
+
+TEST(ThreadPool, BeyondTheBoundWorkWaitsAndThePoolSaysSoOnce) {
+  testing::internal::CaptureStderr();
+  {
+    Gate gate;
+    Counter parked_count, ran;
+    ThreadPool pool({.size = 1, .name = "small"});
+    constexpr uint32_t kAll = 1 + ThreadPool::kSparesMax;
+    for (uint32_t i = 0; i < kAll; ++i) {
+      pool.submit([&] {
+        ThreadPool::Parked parked;
+        parked_count.add();
+        gate.wait();
+      });
+    }
+    parked_count.wait_for(kAll);
+    EXPECT_EQ(pool.stats().spare, ThreadPool::kSparesMax);
+    EXPECT_EQ(pool.stats().parked, kAll);
+    pool.submit([&ran] { ran.add(); });
+    pool.submit([&ran] { ran.add(); });
+    EXPECT_EQ(pool.stats().queued, 2u);
+    gate.open();
+    ran.wait_for(2);
+  }
+  const std::string lines = testing::internal::GetCapturedStderr();
+  const size_t first = lines.find("spare threads are parked");
+  EXPECT_NE(first, std::string::npos) << lines;
+  EXPECT_EQ(lines.find("spare threads are parked", first + 1), std::string::npos) << lines;
+}
+
+TEST(ThreadPool, ParkedDoesNothingOnAForeignThread) {
+  ThreadPool pool({.size = 1});
+  ThreadPool::Parked parked;
+  EXPECT_EQ(pool.stats().parked, 0u);
+}
+
+// Tiny jobs from several threads with random gaps: each of the sleeps and wakes is hit.
+TEST(ThreadPool, StormOfSubmits) {
+  const uint32_t jobs = 20'000 * storm_factor();
+  constexpr uint32_t kSubmitters = 3;
+  Counter ran;
+  ThreadPool pool({.size = 3});
+  std::vector<std::thread> submitters;
+  for (uint32_t s = 0; s < kSubmitters; ++s) {
+    submitters.emplace_back([&, s] {
+      std::minstd_rand random(s + 1);
+      for (uint32_t i = 0; i < jobs; ++i) {
+        pool.submit([&ran] { ran.add(); });
+        if (random() % 32 == 0) std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& submitter : submitters) submitter.join();
+  ran.wait_for(kSubmitters * jobs);
+}
+
+// One job at a time: a lost wake-up hangs.
+TEST(ThreadPool, StormOfSingleJobs) {
+  const uint32_t jobs = 20'000 * storm_factor();
+  Counter ran;
+  ThreadPool pool({.size = 2});
+  for (uint32_t i = 0; i < jobs; ++i) {
+    pool.submit([&ran] { ran.add(); });
+    ran.wait_for(i + 1);
+  }
+}
+
+// Jobs that park and depend on jobs behind them.
+TEST(ThreadPool, StormOfParking) {
+  const uint32_t jobs = 2'000 * storm_factor();
+  auto ran = std::make_shared<Counter>();
+  ThreadPool pool({.size = 2});
+  for (uint32_t i = 0; i < jobs; ++i) {
+    pool.submit([&pool, ran, i] {
+      auto child = std::make_shared<Counter>();
+      for (uint32_t c = 0; c < 1 + i % 3; ++c) pool.submit([child] { child->add(); });
+      {
+        ThreadPool::Parked parked;
+        child->wait_for(1 + i % 3);
+      }
+      ran->add();
+    });
+    if (i % 16 == 15) ran->wait_for(i - 8);
+  }
+  ran->wait_for(jobs);
+  EXPECT_LE(pool.stats().spare, ThreadPool::kSparesMax);
+}
+
+// Every submit either runs, or is dropped, or is refused.
+TEST(ThreadPool, StormOfShutdowns) {
+  const uint32_t rounds = 200 * storm_factor();
+  for (uint32_t round = 0; round < rounds; ++round) {
+    Counter ran, dropped;
+    std::atomic<uint32_t> refused{0};
+    constexpr uint32_t kJobs = 50;
+    std::vector<std::unique_ptr<CountedJob>> jobs;
+    for (uint32_t i = 0; i < kJobs; ++i) jobs.push_back(std::make_unique<CountedJob>(ran, dropped));
+    ThreadPool pool({.size = 1 + round % 3});
+    std::thread submitter([&] {
+      for (auto& job : jobs) {
+        try {
+          pool.submit(*job);
+        } catch (const PoolClosed&) {
+          refused.fetch_add(1);
+        }
+      }
+    });
+    std::thread other([&pool] { pool.shutdown(); });
+    pool.shutdown();
+    submitter.join();
+    other.join();
+    EXPECT_EQ(ran.value() + dropped.value() + refused.load(), kJobs);
+  }
+}
+
+}  // namespace
+}  // namespace weir
