@@ -1,0 +1,43 @@
+// The system calls of the loop's floor that are no SQE, and the clocks, behind one table: the seam at which tests play
+// another kernel (no descriptors left, a clock that jumps). Everything here is cold or, for the clock, cheap (vdso).
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace weir::internal {
+
+// Results are as the kernel's: a value >= 0, or a negative errno. Any thread.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+
+  virtual int64_t monotonic_ns() noexcept;  // CLOCK_MONOTONIC
+  virtual int64_t realtime_ns() noexcept;   // CLOCK_REALTIME
+
+  virtual int make_eventfd() noexcept;  // close-on-exec; blocking, as io_uring answers EAGAIN for others
+  virtual int write_eventfd(int fd) noexcept;
+  virtual int close(int fd) noexcept;
+  virtual int pin_thread(int cpu) noexcept;
+
+  virtual int socket(int domain, int type, int protocol) noexcept;
+  virtual int bind(int fd, const sockaddr* address, socklen_t size) noexcept;
+  virtual int listen(int fd, int backlog) noexcept;
+  virtual int local_address(int fd, sockaddr* address, socklen_t* size) noexcept;
+  virtual int peer_address(int fd, sockaddr* address, socklen_t* size) noexcept;
+  virtual int set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept;
+  virtual int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept;
+  virtual int get_flags(int fd) noexcept;             // F_GETFL
+  virtual int set_flags(int fd, int flags) noexcept;  // F_SETFL
+  virtual int unlink(const char* path) noexcept;
+
+  // The real one. Lives for ever.
+  static Kernel& system();
+
+ protected:
+  Kernel() = default;
+};
+
+}  // namespace weir::internal

@@ -1,0 +1,160 @@
+#include "weir/runtime/ring.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <cerrno>
+
+#include "weir/runtime/kernel_support.h"
+
+namespace weir::internal {
+namespace {
+
+constexpr unsigned kCompletionEntries = 4096;
+
+// Best first; each step gives up what a kernel older than the comment says does not have.
+constexpr std::array kSetups = {
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,  // 6.1
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,   // 6.0
+    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,                                // 5.19
+    IORING_SETUP_SUBMIT_ALL,                                                                                        // 5.18
+    0U,                                                                                                             // 5.15
+};
+
+// Reads 1 in the process that mapped it and 0 in a child that was forked off: a child must not touch its parent's ring.
+const volatile char* own_process_word() noexcept {
+  static const volatile char* word = []() -> const volatile char* {
+    void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    static char fallback = 1;
+    if (page == MAP_FAILED) return &fallback;
+    ::madvise(page, 4096, MADV_WIPEONFORK);
+    *static_cast<char*>(page) = 1;
+    return static_cast<const volatile char*>(page);
+  }();
+  return word;
+}
+
+class SystemRing final : public Ring {
+ public:
+  ~SystemRing() override {
+    if (opened_ && *own_process_) ::io_uring_queue_exit(&ring_);
+  }
+
+  int open(unsigned entries, unsigned cq_entries, unsigned flags) noexcept {
+    io_uring_params params{};
+    params.flags = flags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
+    params.cq_entries = cq_entries;
+    const int result = ::io_uring_queue_init_params(entries, &ring_, &params);
+    if (result < 0) return result;
+    opened_ = true;
+    setup_flags_ = params.flags;
+    features_ = params.features;
+    sq_head_ = ring_.sq.khead;
+    sq_kernel_tail_ = ring_.sq.ktail;
+    sq_flags_ = ring_.sq.kflags;
+    sq_entries_memory_ = ring_.sq.sqes;
+    sq_entries_ = params.sq_entries;
+    sq_mask_ = params.sq_entries - 1;
+    sq_tail_ = *ring_.sq.ktail;
+    cq_head_ = ring_.cq.khead;
+    cq_tail_ = ring_.cq.ktail;
+    cq_entries_memory_ = ring_.cq.cqes;
+    cq_mask_ = params.cq_entries - 1;
+    for (unsigned i = 0; i < params.sq_entries; ++i) ring_.sq.array[i] = i;  // entries are used in order
+    return 0;
+  }
+
+  int enable() noexcept override {
+    const int result = register_resource(IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+    if (result < 0) return result;
+    ::io_uring_register_ring_fd(&ring_);  // saves a look-up an enter; without it (5.18) the plain descriptor does
+    if (ring_.int_flags & kIntFlagRegisteredRing) enter_flags_ = IORING_ENTER_REGISTERED_RING;
+    return 0;
+  }
+
+  int enter(bool wait, int64_t timeout_ns) noexcept override {
+    if (!*own_process_) [[unlikely]] return -EOWNERDEAD;
+    const unsigned submit = publish();
+    unsigned flags = enter_flags_ | IORING_ENTER_GETEVENTS;
+    io_uring_getevents_arg argument{};
+    __kernel_timespec limit{};
+    const void* extra = nullptr;
+    std::size_t extra_size = 0;
+    if (wait && timeout_ns >= 0) {
+      limit.tv_sec = timeout_ns / 1'000'000'000;
+      limit.tv_nsec = timeout_ns % 1'000'000'000;
+      argument.ts = reinterpret_cast<uint64_t>(&limit);
+      extra = &argument;
+      extra_size = sizeof argument;
+      flags |= IORING_ENTER_EXT_ARG;
+    }
+    const long result = ::syscall(__NR_io_uring_enter, ring_.enter_ring_fd, submit, wait ? 1U : 0U, flags, extra, extra_size);
+    if (result >= 0) return static_cast<int>(result);
+    return errno == ETIME ? 0 : -errno;
+  }
+
+  bool in_forked_child() const noexcept override { return !*own_process_; }
+
+  bool supports(int opcode) const noexcept override {
+    return opcode >= 0 && opcode < static_cast<int>(supported_.size()) && supported_[static_cast<std::size_t>(opcode)];
+  }
+
+  int register_resource(unsigned opcode, void* argument, unsigned count) noexcept override {
+    const long result = ::syscall(__NR_io_uring_register, ring_.ring_fd, opcode, argument, count);
+    return result < 0 ? -errno : static_cast<int>(result);
+  }
+
+  void probe() noexcept {
+    constexpr unsigned kOperations = 256;
+    alignas(io_uring_probe) std::array<char, sizeof(io_uring_probe) + kOperations * sizeof(io_uring_probe_op)> memory{};
+    auto* answer = reinterpret_cast<io_uring_probe*>(memory.data());
+    if (register_resource(IORING_REGISTER_PROBE, answer, kOperations) < 0) return;
+    for (unsigned i = 0; i < answer->ops_len; ++i) {
+      const io_uring_probe_op& operation = answer->ops[i];
+      if (operation.flags & IO_URING_OP_SUPPORTED) supported_.set(operation.op);
+    }
+  }
+
+ private:
+  static constexpr unsigned kIntFlagRegisteredRing = 1;  // liburing's INT_FLAG_REG_RING
+
+  io_uring ring_{};
+  std::bitset<256> supported_;
+  const volatile char* const own_process_ = own_process_word();
+  unsigned enter_flags_ = 0;
+  bool opened_ = false;
+};
+
+int open_with_best_flags(SystemRing& ring, unsigned entries, unsigned cq_entries) {
+  int result = -EINVAL;
+  for (unsigned flags : kSetups) {
+    result = ring.open(entries, cq_entries, flags);
+    if (result != -EINVAL) break;
+  }
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Ring>> Ring::create(const RingOptions& options) {
+  auto ring = std::make_unique<SystemRing>();
+  const bool chosen_by_us = options.cq_entries == 0;
+  unsigned cq_entries = chosen_by_us ? std::max(kCompletionEntries, 2 * options.sq_entries) : options.cq_entries;
+  int result = open_with_best_flags(*ring, options.sq_entries, cq_entries);
+  while (result == -ENOMEM && chosen_by_us && cq_entries / 2 >= 2 * options.sq_entries) {
+    cq_entries /= 2;
+    result = open_with_best_flags(*ring, options.sq_entries, cq_entries);
+  }
+  if (result < 0) return explain_setup_failure(-result);
+  if (!(ring->features() & IORING_FEAT_NODROP) || !(ring->features() & IORING_FEAT_EXT_ARG)) {
+    return explain_old_kernel();
+  }
+  ring->probe();
+  return std::unique_ptr<Ring>(std::move(ring));
+}
+
+}  // namespace weir::internal
