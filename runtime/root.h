@@ -1,0 +1,189 @@
+// The root of a chain of tasks: what spawn() makes and the loop runs.
+//
+// A root is where scheduling and cancellation live; the tasks below it (each awaited by the one above) know nothing of
+// either. At any moment a root is in one of these states:
+//
+//   ready      in the loop's ready queue, resume point set
+//   running    Root::current()
+//   waiting    suspended in a Suspension (an operation, a timer, a join ...), which calls ready() exactly once
+//   done       its result is stored; it lives on as long as a handle refers to it
+//
+// Everything here is called on the loop's thread.
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <string_view>
+
+#include "weir/runtime/context.h"
+#include "weir/runtime/errors.h"
+
+namespace weir {
+class Loop;
+}
+
+namespace weir::internal {
+
+class Engine;
+class Root;
+
+// What this thread does for a loop at this moment.
+struct ThreadState {
+  Engine* engine = nullptr;      // the loop that runs on this thread
+  Loop* loop = nullptr;          // the same, as its users know it
+  Root* root = nullptr;          // the root that runs now
+  std::coroutine_handle<> next;  // where control goes when the coroutine that runs now has returned (transfer_to)
+};
+inline constinit thread_local ThreadState thread_state;
+
+// Handing control from one coroutine to the next in constant stack. clang makes symmetric transfer a tail call in every
+// configuration; g++ only at -O2 without sanitizers, so there the next coroutine is named and Root::run() goes on with it.
+#if defined(__clang__)
+using Transfer = std::coroutine_handle<>;
+inline Transfer transfer_to(std::coroutine_handle<> next) noexcept { return next; }
+#else
+using Transfer = void;
+inline void transfer_to(std::coroutine_handle<> next) noexcept { thread_state.next = next; }
+#endif
+
+// A place where a root waits.
+class Suspension {
+ public:
+  // The root is interrupted while it waits here. The suspension still has to call ready(): at once, or when what it
+  // waits for has let go (an operation: after its terminal completion). Called at most once a wait.
+  virtual void cancel() noexcept = 0;
+
+ protected:
+  ~Suspension() = default;
+};
+
+// Part of a root's work that can be cancelled without the rest (timeout), or that hides an outer cancel from what runs
+// inside (the close of `with`). Lives in a coroutine's frame; scopes of a root nest.
+class CancelScope {
+ public:
+  enum class Kind { kOpen, kMask };
+
+  CancelScope(Root& root, Kind kind) noexcept;
+  CancelScope(const CancelScope&) = delete;
+  CancelScope& operator=(const CancelScope&) = delete;
+  ~CancelScope();
+
+  // Interrupts what runs inside.
+  void cancel() noexcept;
+  bool cancelled() const noexcept { return cancelled_; }
+
+  // Whether somebody outside this scope wants the work to end.
+  bool outer_interrupted() const noexcept;
+
+ private:
+  friend class Root;
+  Root& root_;
+  CancelScope* const outer_;
+  const Kind kind_;
+  bool cancelled_ = false;
+};
+
+// Told when a root has ended.
+class DoneListener {
+ public:
+  virtual void root_done(Root& root) noexcept = 0;
+
+ protected:
+  ~DoneListener() = default;
+
+ private:
+  friend class Root;
+  DoneListener* next_listener_ = nullptr;
+};
+
+class Root {
+ public:
+  // The root that runs now. LookupError outside a loop's tasks.
+  static Root& current();
+
+  // To be called by an awaiter's await_suspend: the root waits in `place` until ready(), then goes on at `point`.
+  void wait(std::coroutine_handle<> point, Suspension& place) noexcept {
+    resume_point_ = point;
+    place_ = &place;
+  }
+
+  // To the back of the ready queue.
+  void ready() noexcept;
+
+  // Wants this root to end: a state, it stays. No effect on a root that is done.
+  void cancel() noexcept;
+
+  bool cancelled() const noexcept { return cancelled_; }  // somebody called cancel()
+  bool done() const noexcept { return done_; }
+
+  // Finishes although the loop is going: inside shield(), or the close of `with`, and what those spawn.
+  bool shielded() const noexcept { return shielded_; }
+
+  // Whether a co_await must throw Cancelled now: a cancel, of the root or of a scope, that no mask hides.
+  bool interrupted() const noexcept { return interrupted_; }
+  void throw_if_interrupted() const {
+    if (interrupted_) [[unlikely]] throw_cancelled();
+  }
+
+  // `listener` is told when this root has ended; only before that. Listeners are told in the order of listening.
+  void listen(DoneListener& listener) noexcept;
+  void unlisten(DoneListener& listener) noexcept;
+
+  std::string_view name() const noexcept { return name_ == nullptr ? std::string_view() : std::string_view(name_); }
+  Engine& engine() const noexcept { return *engine_; }
+  Context& context() noexcept { return context_; }
+
+  // The loop: resumes the root until it waits again, yields or is done.
+  void run();
+
+ protected:
+  Root() = default;
+  Root(const Root&) = delete;
+  Root& operator=(const Root&) = delete;
+  ~Root();
+
+  // Enters the loop's list and its ready queue, with a snapshot of the caller's context.
+  void start(Engine& engine, std::coroutine_handle<> entry, std::string_view name, bool shielded);
+
+  // The coroutine has ended, its result is stored: leaves the list, tells the listeners.
+  void finish() noexcept;
+
+ private:
+  friend class CancelScope;
+  friend class Engine;
+
+  [[noreturn]] static void throw_cancelled();
+  bool masked() const noexcept;
+  bool computed_interrupt(const CancelScope* from) const noexcept;
+  void refresh() noexcept;  // after a scope or a flag has changed
+
+  Engine* engine_ = nullptr;
+  Root* next_ready_ = nullptr;
+  std::coroutine_handle<> resume_point_;
+  Suspension* place_ = nullptr;      // only while waiting and not yet told of a cancel
+  CancelScope* innermost_ = nullptr;
+  DoneListener* listeners_ = nullptr;
+  Root* previous_ = nullptr;         // the loop's list of live roots
+  Root* following_ = nullptr;
+  char* name_ = nullptr;             // owned; null when the task has no name
+  Context context_;
+  bool cancelled_ = false;
+  bool interrupted_ = false;
+  bool done_ = false;
+  bool shielded_ = false;
+};
+
+// Lets go of the root that runs now and goes on behind all that are ready.
+class YieldAwaiter {
+ public:
+  YieldAwaiter() = default;
+  bool await_ready() const {
+    Root::current().throw_if_interrupted();
+    return false;
+  }
+  void await_suspend(std::coroutine_handle<> point) noexcept;
+  void await_resume() const noexcept {}
+};
+
+}  // namespace weir::internal

@@ -1,0 +1,193 @@
+#include "weir/runtime/task_group.h"
+
+#include <exception>
+#include <stdexcept>
+
+#include "weir/runtime/intrusive_list.h"
+#include "weir/runtime/with.h"
+
+namespace weir {
+
+using internal::DoneListener;
+using internal::JoinStateBase;
+using internal::Root;
+using internal::Suspension;
+
+class TaskGroup::State {
+ public:
+  explicit State(std::size_t limit) noexcept : limit_(limit) {}
+
+  // A child keeps its task's result alive until it has ended.
+  class Child final : public DoneListener {
+   public:
+    Child(State& group, JoinStateBase& state) noexcept : group_(&group), state_(state) { state.retain(); }
+    ~Child() { state_.release(); }
+    void orphan() noexcept { group_ = nullptr; }
+    void cancel() noexcept { state_.cancel(); }
+    void root_done(Root&) noexcept override {
+      if (group_ != nullptr) group_->ended(*this, state_);
+      delete this;
+    }
+
+    Child* previous = nullptr;
+    Child* following = nullptr;
+
+   private:
+    State* group_;
+    JoinStateBase& state_;
+  };
+
+  // Somebody who waits for a place, or for the end of all.
+  class Waiter final : public Suspension {
+   public:
+    Waiter(State& group, bool for_place) noexcept : group_(group), for_place_(for_place) {}
+    bool await_ready() const {
+      if (for_place_) Root::current().throw_if_interrupted();
+      return for_place_ ? group_.has_place() && group_.waiters_.empty() : group_.children_.empty();
+    }
+    void await_suspend(std::coroutine_handle<> point) noexcept {
+      root_ = internal::thread_state.root;
+      root_->wait(point, *this);
+      group_.waiters_.push_back(*this);
+      if (root_->interrupted()) cancel();  // join() in a task that was cancelled before
+    }
+    void await_resume() const {
+      if (given_up_) throw Cancelled();
+    }
+    void cancel() noexcept override {
+      if (!for_place_) return group_.cancel();  // goes on waiting for the children's end
+      given_up_ = true;
+      group_.waiters_.remove(*this);
+      root_->ready();
+    }
+    bool for_place() const noexcept { return for_place_; }
+    void wake() noexcept { root_->ready(); }
+
+    Waiter* previous = nullptr;
+    Waiter* following = nullptr;
+
+   private:
+    State& group_;
+    const bool for_place_;
+    bool given_up_ = false;
+    Root* root_ = nullptr;
+  };
+
+  bool has_place() const noexcept { return limit_ == 0 || size_ + promised_ < limit_; }
+  void place_taken() noexcept {
+    if (promised_ > 0) --promised_;
+  }
+
+  void adopt(JoinStateBase& state) {
+    auto* child = new Child(*this, state);
+    children_.push_back(*child);
+    ++size_;
+    state.listen(*child);
+    if (cancelled_) state.cancel();
+  }
+
+  void ended(Child& child, JoinStateBase& state) noexcept {
+    children_.remove(child);
+    --size_;
+    state.observe();
+    if (state.failure() != nullptr && !state.ended_cancelled()) {
+      if (failure_ == nullptr && !closing_) {
+        failure_ = state.failure();
+        cancel();
+      } else {
+        state.report();
+      }
+    }
+    wake_waiters();
+  }
+
+  void wake_waiters() noexcept {
+    for (Waiter* waiter = waiters_.first(); waiter != nullptr;) {
+      Waiter* const following = decltype(waiters_)::after(*waiter);
+      if (waiter->for_place() ? has_place() : children_.empty()) {
+        if (waiter->for_place()) ++promised_;
+        waiters_.remove(*waiter);
+        waiter->wake();
+      }
+      waiter = following;
+    }
+  }
+
+  void cancel() noexcept {
+    cancelled_ = true;
+    for (Child* child = children_.first(); child != nullptr; child = decltype(children_)::after(*child)) child->cancel();
+  }
+
+  void orphan_children() noexcept {
+    while (Child* child = children_.pop_front()) child->orphan();
+  }
+
+  std::size_t size() const noexcept { return size_; }
+  void set_closing() noexcept { closing_ = true; }
+  std::exception_ptr take_failure() noexcept { return std::exchange(failure_, nullptr); }
+
+ private:
+  friend class Waiter;
+
+  const std::size_t limit_;
+  std::size_t size_ = 0;
+  std::size_t promised_ = 0;  // places given to waiters that have not spawned yet
+  internal::IntrusiveList<Child, &Child::previous, &Child::following> children_;
+  internal::IntrusiveList<Waiter, &Waiter::previous, &Waiter::following> waiters_;
+  std::exception_ptr failure_;
+  bool cancelled_ = false;
+  bool closing_ = false;
+};
+
+TaskGroup::TaskGroup(TaskGroupOptions options) : state_(std::make_unique<State>(options.limit)) {}
+TaskGroup::TaskGroup(TaskGroup&&) noexcept = default;
+TaskGroup& TaskGroup::operator=(TaskGroup&& other) noexcept {
+  const TaskGroup old(std::move(*this));
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+TaskGroup::~TaskGroup() {
+  if (state_ == nullptr) return;
+  if (std::exception_ptr failure = state_->take_failure()) internal::report_unhandled(std::move(failure));
+  if (state_->size() == 0) return;
+  state_->cancel();
+  state_->orphan_children();
+  internal::report_unhandled(std::make_exception_ptr(std::logic_error(
+      "weir: a TaskGroup was destroyed with live tasks, which are cancelled; co_await close() first, or use with()")));
+}
+
+void TaskGroup::adopt(JoinStateBase& state) { state_->adopt(state); }
+
+Task<void> TaskGroup::free_place() {
+  State& state = *state_;
+  State::Waiter place(state, true);
+  const bool at_once = place.await_ready();
+  co_await place;
+  if (!at_once) state.place_taken();
+}
+
+Task<void> TaskGroup::join() {
+  State& state = *state_;
+  State::Waiter all(state, false);
+  co_await all;
+  if (std::exception_ptr failure = state.take_failure()) std::rethrow_exception(failure);
+  Root::current().throw_if_interrupted();
+}
+
+void TaskGroup::cancel() noexcept {
+  if (state_ != nullptr) state_->cancel();
+}
+
+Task<void> TaskGroup::close() {
+  State& state = *state_;
+  state.set_closing();
+  state.cancel();
+  State::Waiter all(state, false);
+  co_await all;
+  if (std::exception_ptr failure = state.take_failure()) internal::report_unhandled(std::move(failure));
+}
+
+std::size_t TaskGroup::size() const noexcept { return state_ == nullptr ? 0 : state_->size(); }
+
+}  // namespace weir
