@@ -7,7 +7,7 @@ WEIR_COPTS = [
     "-Wall",
     "-Wextra",
     "-Wshadow",
-    "-Wnon-virtual-dtor",
+    "-Wdelete-non-virtual-dtor",
     "-Woverloaded-virtual",
     "-Wunused-result",
 ]

@@ -1,0 +1,268 @@
+#include "weir/runtime/engine.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+
+#include "weir/runtime/operation.h"
+#include "weir/runtime/status.h"
+
+namespace weir::internal {
+namespace {
+
+constexpr unsigned kResumesPerTurn = 256;
+constexpr unsigned kPostsPerTurn = 256;
+constexpr unsigned kTimersPerTurn = 256;
+constexpr unsigned kCompletionsPerTurn = 1024;
+constexpr int kControlBatch = 1 << 16;
+
+std::unique_ptr<LoopAnnex> (*annex_factory)(Engine&) = nullptr;
+
+}  // namespace
+
+// The read of the eventfd, in flight whenever the loop sleeps.
+class Engine::WakeUp final : public Operation {
+ public:
+  explicit WakeUp(Engine& owner) noexcept : Operation(Waits::kForPeer), owner_(owner) {}
+  ~WakeUp() = default;
+
+  void arm() noexcept {
+    armed_ = true;
+    start(owner_);
+  }
+  bool armed() const noexcept { return armed_; }
+
+ private:
+  bool fill(io_uring_sqe& entry) noexcept override {
+    io_uring_prep_read(&entry, owner_.control_->eventfd(), &count_, sizeof count_, 0);
+    return true;
+  }
+  void complete() noexcept override {
+    armed_ = false;
+    if (result() == sizeof count_) {
+      owner_.counters_.wakeups.add();
+      if (owner_.taken_ == nullptr && !owner_.control_->inbox().maybe_filled()) owner_.counters_.spurious.add();
+    }
+  }
+
+  Engine& owner_;
+  uint64_t count_ = 0;
+  bool armed_ = false;
+};
+
+Engine::Engine(std::unique_ptr<Ring> ring, Kernel& kernel, ControlRef control, int64_t stall_ns) noexcept
+    : ring_(std::move(ring)),
+      kernel_(kernel),
+      control_(std::move(control)),
+      timers_(kernel.monotonic_ns()),
+      submissions_(*ring_, timers_, kernel),
+      wake_up_(std::make_unique<WakeUp>(*this)),
+      stall_ns_(stall_ns) {}
+
+Engine::~Engine() {
+  if (spare_control_ > 0) control_->release(spare_control_);
+}
+
+void Engine::set_annex_factory(std::unique_ptr<LoopAnnex> (*factory)(Engine&)) noexcept { annex_factory = factory; }
+
+bool Engine::has_executor() const noexcept { return default_executor_ != nullptr || annex_factory != nullptr; }
+
+LoopAnnex& Engine::annex() {
+  if (annex_ == nullptr) {
+    if (annex_factory == nullptr) throw std::logic_error("weir: this loop has no executor; call set_default_executor(), or link the bridge");
+    annex_ = annex_factory(*this);
+  }
+  return *annex_;
+}
+
+LoopControl* Engine::take_control() noexcept {
+  if (spare_control_ == 0) {
+    control_->retain(kControlBatch);
+    spare_control_ = kControlBatch;
+  }
+  --spare_control_;
+  return control_.get();
+}
+
+void Engine::add_root(Root& root) noexcept {
+  roots_.push_back(root);
+  counters_.tasks.add();
+  if (going_ && !root.shielded()) root.cancel();
+}
+
+void Engine::remove_root(Root& root) noexcept {
+  roots_.remove(root);
+  counters_.tasks.subtract();
+}
+
+int Engine::bind() noexcept {
+  const int result = ring_->enable();
+  bound_ = result >= 0;
+  return result;
+}
+
+void Engine::fail(int error) {
+  throw std::runtime_error(std::string(errno_status(error, "io_uring_enter").message()));
+}
+
+// The first half of a turn. True: more is ready, the loop must not sleep.
+bool Engine::work() {
+  counters_.turns.add();
+  bool busy = run_ready();
+  busy |= take_inbox();
+  if (timers_.size() != 0) {
+    const int64_t now = kernel_.monotonic_ns();
+    timers_.fire(now, kTimersPerTurn);
+    busy |= timers_.next_deadline() <= now;
+  }
+  counters_.timers.set(timers_.size());
+  return busy || ready_first_ != nullptr;
+}
+
+// The second half.
+void Engine::poll(bool busy) {
+  if (!busy) {
+    for (IdleHook* hook = idle_hooks_.first(); hook != nullptr;) {
+      IdleHook* const following = decltype(idle_hooks_)::after(*hook);
+      hook->before_sleep();  // may leave the list
+      hook = following;
+    }
+  }
+  enter(busy);
+  submissions_.reap(kCompletionsPerTurn);
+  submissions_.go_on();
+}
+
+bool Engine::run_ready() {
+  for (unsigned budget = kResumesPerTurn; ready_first_ != nullptr; --budget) {
+    if (budget == 0) return true;
+    Root& root = *ready_first_;
+    ready_first_ = root.next_ready_;
+    if (ready_first_ == nullptr) ready_last_ = nullptr;
+    if (stall_ns_ == INT64_MAX) {
+      root.run();
+    } else {
+      run_watched(root);
+    }
+  }
+  return false;
+}
+
+void Engine::run_watched(Root& root) {
+  const std::string name(root.name());
+  const int64_t before = kernel_.monotonic_ns();
+  root.run();
+  const int64_t took = kernel_.monotonic_ns() - before;
+  if (took < stall_ns_) return;
+  std::fprintf(stderr, "weir: task '%s' blocked its loop for %.1f ms\n", name.c_str(), static_cast<double>(took) / 1e6);
+}
+
+bool Engine::take_inbox() {
+  if (taken_ == nullptr) {
+    if (!control_->inbox().maybe_filled()) return false;
+    taken_ = control_->inbox().take();
+  }
+  for (unsigned budget = kPostsPerTurn; taken_ != nullptr; --budget) {
+    if (budget == 0) return true;
+    InboxNode& node = *taken_;
+    taken_ = Inbox::next(node);
+    counters_.posts.add();
+    node.deliver();
+  }
+  return control_->inbox().maybe_filled();
+}
+
+// The turn's one enter.
+void Engine::enter(bool busy) {
+  if (!busy && !wake_up_->armed()) wake_up_->arm();
+  busy |= submissions_.has_completions();
+  int error = 0;
+  if (!busy && control_->inbox().prepare_sleep()) {
+    const int64_t deadline = timers_.next_deadline();
+    const int64_t pause = deadline == kNoDeadline ? -1 : std::max<int64_t>(0, deadline - kernel_.monotonic_ns());
+    error = submissions_.enter(true, pause);
+    taken_ = control_->inbox().take();
+  } else if (ring_->unsubmitted() != 0 || ring_->has_task_work() || ring_->overflowed()) {
+    error = submissions_.enter(false, 0);
+  }
+  if (error < 0) fail(-error);
+}
+
+void Engine::deliver_all(InboxNode* list) noexcept {
+  while (list != nullptr) {
+    InboxNode& node = *list;
+    list = Inbox::next(node);
+    node.deliver();
+  }
+}
+
+void Engine::cancel_roots() noexcept {
+  for (Root* root = roots_.first(); root != nullptr; root = decltype(roots_)::after(*root)) {
+    if (!root->shielded()) root->cancel();
+  }
+}
+
+void Engine::shut_down() noexcept {
+  if (shut_down_ || ring_->in_forked_child()) return;
+  control_->set_going();
+  going_ = true;
+  const CurrentLoopScope current(control_.get());
+  Engine* const before = std::exchange(thread_state.engine, this);
+  if (bound_) {
+    end_work();
+    wake_up_->cancel();
+    while (submissions_.live() != 0) turn_for_operations();
+  }
+  deliver_all(std::exchange(taken_, nullptr));
+  deliver_all(control_->inbox().close());
+  annex_.reset();
+  thread_state.engine = before;
+  shut_down_ = true;
+}
+
+// Steps 2 to 5: roots, then what the floor above keeps, until nothing makes new work.
+void Engine::end_work() noexcept {
+  cancel_roots();
+  turn_until([this] { return roots_.empty(); });
+  if (annex_ == nullptr) return;
+  annex_->close();
+  class Impatience final : public Timer {
+   public:
+    explicit Impatience(Timers& timers) noexcept : timers_(timers) {}
+    ~Impatience() { timers_.cancel(*this); }
+    void fire() noexcept override { over = true; }
+    bool over = false;
+
+   private:
+    Timers& timers_;
+  } impatience(timers_);
+  timers_.arm(impatience, deadline_after(*this, annex_->patience()));
+  turn_until([&] { return (annex_->quiet() && roots_.empty()) || impatience.over; });
+  if (!annex_->quiet()) annex_->abandon();
+  cancel_roots();
+  turn_until([this] { return roots_.empty(); });
+}
+
+// The last completions: like a turn, but nothing wakes this loop any more.
+void Engine::turn_for_operations() noexcept {
+  run_ready();
+  take_inbox();
+  const int64_t now = kernel_.monotonic_ns();
+  timers_.fire(now, kTimersPerTurn);
+  if (submissions_.live() == 0) return;
+  const int64_t deadline = timers_.next_deadline();
+  const int64_t pause = deadline == kNoDeadline ? -1 : std::max<int64_t>(0, deadline - now);
+  if (!submissions_.has_completions()) submissions_.enter(ready_first_ == nullptr, pause);
+  submissions_.reap(kCompletionsPerTurn);
+  submissions_.go_on();
+}
+
+int64_t deadline_after(Engine& engine, absl::Duration duration) noexcept {
+  const int64_t pause = absl::ToInt64Nanoseconds(duration);  // saturates
+  const int64_t now = engine.now_ns();
+  return pause >= kNoDeadline - now ? kNoDeadline : now + pause;
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,159 @@
+// The loop's inside: one turn after the other.
+//
+// A turn runs what is ready, takes the inbox, fires timers, enters the kernel at most once, and reaps:
+//
+//   - no enter when there is nothing to submit, to wait for or to flush;
+//   - submitting, waiting and the next deadline travel in one system call (IORING_ENTER_EXT_ARG);
+//   - completions are copied out and the queue advanced before any coroutine runs; the reaper only makes roots ready;
+//   - each step has a budget, so that nothing that is always ready starves the others.
+//
+// Loop's thread only, but for control().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/time/time.h"
+#include "weir/runtime/counter.h"
+#include "weir/runtime/executor.h"
+#include "weir/runtime/intrusive_list.h"
+#include "weir/runtime/kernel.h"
+#include "weir/runtime/loop_handle.h"
+#include "weir/runtime/ring.h"
+#include "weir/runtime/root.h"
+#include "weir/runtime/submissions.h"
+#include "weir/runtime/timers.h"
+
+namespace weir::internal {
+
+// Asked each time before the loop sleeps, while it is in the loop's list: a stream whose producer sleeps although there
+// is room. Loop's thread.
+class IdleHook {
+ public:
+  virtual void before_sleep() noexcept = 0;
+
+ protected:
+  ~IdleHook() = default;
+
+ private:
+  friend class Engine;
+  IdleHook* previous_ = nullptr;
+  IdleHook* following_ = nullptr;
+};
+
+// What the floor above keeps for a loop: its pool, its streams and channels.
+class LoopAnnex {
+ public:
+  virtual ~LoopAnnex() = default;
+  virtual Executor& executor() = 0;
+  virtual void close() noexcept = 0;                 // streams and channels close, queued jobs are dropped
+  virtual bool quiet() const noexcept = 0;           // no job runs any more; one that ends pushes onto the inbox
+  virtual absl::Duration patience() const noexcept = 0;
+  virtual void abandon() noexcept = 0;               // patience is over: name what still runs on stderr, let it go
+};
+
+class Engine {
+ public:
+  Engine(std::unique_ptr<Ring> ring, Kernel& kernel, ControlRef control, int64_t stall_ns) noexcept;
+  ~Engine();
+
+  // --- scheduling
+  void add_root(Root& root) noexcept;
+  void remove_root(Root& root) noexcept;
+  void make_ready(Root& root) noexcept {
+    root.next_ready_ = nullptr;
+    (ready_last_ != nullptr ? ready_last_->next_ready_ : ready_first_) = &root;
+    ready_last_ = &root;
+  }
+  void yield(Root& root, std::coroutine_handle<> point) noexcept {
+    root.resume_point_ = point;
+    make_ready(root);
+  }
+
+  // --- turning, by the thread that bound the engine
+  // Binds it to this thread, its only one from now on. 0, or a negative errno.
+  int bind() noexcept;
+  // Turns until done() holds; checked before the loop would sleep.
+  template <class Done>
+  void turn_until(Done done) {
+    while (!done()) {
+      const bool busy = work();
+      if (done()) return;
+      poll(busy);
+    }
+  }
+  // Steps 1 to 6 of the shutdown; on the bound thread, or on any if there never was one.
+  void shut_down() noexcept;
+
+  Submissions& submissions() noexcept { return submissions_; }
+  Timers& timers() noexcept { return timers_; }
+  Kernel& kernel() noexcept { return kernel_; }
+  Ring& ring() noexcept { return *ring_; }
+  LoopControl& control() noexcept { return *control_.get(); }
+  int64_t now_ns() noexcept { return kernel_.monotonic_ns(); }
+
+  void add_idle_hook(IdleHook& hook) noexcept { idle_hooks_.push_back(hook); }
+  void remove_idle_hook(IdleHook& hook) noexcept { idle_hooks_.remove(hook); }
+
+  // What the floor above attached; made at first use. std::logic_error without such a floor.
+  LoopAnnex& annex();
+  LoopAnnex* annex_or_null() noexcept { return annex_.get(); }
+  void set_default_executor(Executor* executor) noexcept { default_executor_ = executor; }
+  Executor& executor() { return default_executor_ != nullptr ? *default_executor_ : annex().executor(); }
+  bool has_executor() const noexcept;
+
+  // The floor above says how to make its annex; once, before main().
+  static void set_annex_factory(std::unique_ptr<LoopAnnex> (*factory)(Engine&)) noexcept;
+
+  // A number of references to the control block that cost no atomic operation: roots take and give them back here.
+  LoopControl* take_control() noexcept;
+  void give_control() noexcept { ++spare_control_; }
+
+  bool going() const noexcept { return going_; }
+  bool was_shut_down() const noexcept { return shut_down_; }
+
+  struct Counters {
+    Counter turns, posts, wakeups, spurious, tasks, timers;
+  };
+  const Counters& counters() const noexcept { return counters_; }
+
+ private:
+  class WakeUp;
+
+  void cancel_roots() noexcept;
+  void end_work() noexcept;
+  void turn_for_operations() noexcept;
+  bool work();
+  void poll(bool busy);
+  bool run_ready();
+  bool take_inbox();
+  void enter(bool busy);
+  void deliver_all(InboxNode* list) noexcept;
+  void run_watched(Root& root);
+  [[noreturn]] void fail(int error);
+
+  const std::unique_ptr<Ring> ring_;
+  Kernel& kernel_;
+  const ControlRef control_;
+  Timers timers_;
+  Submissions submissions_;
+  Root* ready_first_ = nullptr;
+  Root* ready_last_ = nullptr;
+  InboxNode* taken_ = nullptr;  // out of the inbox, not delivered yet
+  IntrusiveList<Root, &Root::previous_, &Root::following_> roots_;
+  IntrusiveList<IdleHook, &IdleHook::previous_, &IdleHook::following_> idle_hooks_;
+  std::unique_ptr<WakeUp> wake_up_;
+  std::unique_ptr<LoopAnnex> annex_;
+  Executor* default_executor_ = nullptr;
+  const int64_t stall_ns_;  // INT64_MAX: turns are not timed
+  int spare_control_ = 0;
+  bool bound_ = false;
+  bool going_ = false;
+  bool shut_down_ = false;
+  Counters counters_;
+};
+
+// The deadline `duration` from now; kNoDeadline for an infinite one.
+int64_t deadline_after(Engine& engine, absl::Duration duration) noexcept;
+
+}  // namespace weir::internal

@@ -1,0 +1,191 @@
+#include "weir/runtime/submissions.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "weir/runtime/descriptor.h"
+#include "weir/runtime/kernel.h"
+
+namespace weir::internal {
+namespace {
+
+constexpr uint64_t kCancelTag = 1;  // in user_data: the completion of an operation's cancel
+constexpr int64_t kCancelPauseMin_ns = 1'000'000;
+constexpr int64_t kCancelPauseMax_ns = 1'024'000'000;
+
+bool means_later(int error) noexcept { return error == -EINTR || error == -EAGAIN || error == -EBUSY; }
+
+}  // namespace
+
+Submissions::Submissions(Ring& ring, Timers& timers, Kernel& kernel) noexcept
+    : ring_(ring),
+      timers_(timers),
+      kernel_(kernel),
+      admitted_max_(std::max(1U, ring.completion_entries() - ring.completion_entries() / 4)),
+      cancel_pause_ns_(kCancelPauseMin_ns) {}
+
+int Submissions::enter(bool wait, int64_t timeout_ns) noexcept {
+  if (ring_.overflowed()) overflows_.add();
+  enters_.add();
+  const int result = ring_.enter(wait, timeout_ns);
+  if (result >= 0) {
+    submitted_.add(static_cast<uint64_t>(result));
+    return 0;
+  }
+  if (result == -EBUSY) overflows_.add();
+  return means_later(result) ? 0 : result;
+}
+
+bool Submissions::has_slot() noexcept {
+  if (ring_.has_slot()) return true;
+  copy_out();  // a kernel that says EBUSY wants room in the completion queue first
+  enter(false, 0);
+  return ring_.has_slot();
+}
+
+io_uring_sqe* Submissions::slot() noexcept { return has_slot() ? ring_.next_submission() : nullptr; }
+
+bool Submissions::admitted(const Operation& operation) const noexcept {
+  return operation.waits_ == Operation::Waits::kForPeer || admitted_ < admitted_max_;
+}
+
+void Submissions::start(Operation& operation) noexcept {
+  live_.add();
+  operation.state_ = Operation::State::kQueued;
+  if (Descriptor* descriptor = operation.descriptor_; descriptor != nullptr && !descriptor->begin(operation)) {
+    operation.descriptor_ = nullptr;
+    operation.result_ = -ECANCELED;  // closed under the caller
+    return finish(operation);
+  }
+  if (!admitted(operation)) {
+    operation.in_admission_ = true;
+    return for_admission_.push_back(operation);
+  }
+  if (!for_slot_.empty() || !place(operation)) for_slot_.push_back(operation);
+}
+
+// Fills in a slot. False: there is none.
+bool Submissions::place(Operation& operation) noexcept {
+  io_uring_sqe* entry = slot();
+  if (entry == nullptr) return false;
+  if (!operation.fill(*entry)) {
+    io_uring_prep_nop(entry);  // the slot is taken: it travels as a NOP that nobody hears of
+    entry->flags = 0;
+    entry->user_data = 0;
+    finish(operation);
+    return true;
+  }
+  entry->user_data = reinterpret_cast<uint64_t>(&operation);
+  operation.state_ = Operation::State::kInFlight;
+  operation.outstanding_ = 1;
+  if (operation.waits_ == Operation::Waits::kForDevice) ++admitted_;
+  return true;
+}
+
+void Submissions::go_on() noexcept {
+  while (Operation* operation = for_slot_.first()) {
+    if (!has_slot()) return;
+    for_slot_.remove(*operation);
+    place(*operation);
+  }
+  while (Operation* operation = for_admission_.first()) {
+    if (!admitted(*operation) || !has_slot()) return;
+    for_admission_.remove(*operation);
+    operation->in_admission_ = false;
+    place(*operation);
+  }
+}
+
+void Submissions::cancel(Operation& operation) noexcept {
+  if (operation.cancel_wanted_) return;
+  switch (operation.state_) {
+    case Operation::State::kQueued:
+      (operation.in_admission_ ? for_admission_ : for_slot_).remove(operation);
+      operation.result_ = -ECANCELED;
+      return finish(operation);
+    case Operation::State::kInFlight:
+      operation.cancel_wanted_ = true;
+      return submit_cancel(operation);
+    case Operation::State::kIdle:
+    case Operation::State::kDone:
+      return;
+  }
+}
+
+void Submissions::submit_cancel(Operation& operation) noexcept {
+  io_uring_sqe* entry = slot();
+  if (entry == nullptr) return wait_to_cancel(operation);
+  io_uring_prep_cancel64(entry, reinterpret_cast<uint64_t>(&operation), 0);
+  entry->user_data = reinterpret_cast<uint64_t>(&operation) | kCancelTag;
+  ++operation.outstanding_;
+}
+
+void Submissions::wait_to_cancel(Operation& operation) noexcept {
+  operation.cancel_queued_ = true;
+  to_cancel_.push_back(operation);
+  if (!cancel_timer_.armed()) timers_.arm(cancel_timer_, kernel_.monotonic_ns() + cancel_pause_ns_);
+}
+
+void Submissions::cancel_again() noexcept {
+  Queue again = to_cancel_;
+  to_cancel_ = Queue();
+  cancel_pause_ns_ = std::min(2 * cancel_pause_ns_, kCancelPauseMax_ns);
+  while (Operation* operation = again.pop_front()) {
+    operation->cancel_queued_ = false;
+    submit_cancel(*operation);
+  }
+}
+
+void Submissions::copy_out() noexcept {
+  const unsigned count = ring_.completions();
+  for (unsigned i = 0; i < count; ++i) backlog_.push_back(ring_.peek(i));
+  ring_.advance(count);
+}
+
+unsigned Submissions::reap(unsigned budget) noexcept {
+  copy_out();
+  unsigned told = 0;
+  while (told < budget && backlog_next_ < backlog_.size()) {
+    const io_uring_cqe completion = backlog_[backlog_next_++];  // a copy: telling may copy out more
+    completed(completion);
+    ++told;
+  }
+  if (backlog_next_ == backlog_.size()) {
+    backlog_.clear();
+    backlog_next_ = 0;
+  }
+  completed_.add(told);
+  return told;
+}
+
+void Submissions::completed(const io_uring_cqe& completion) noexcept {
+  if (completion.user_data == 0) return;
+  auto& operation = *reinterpret_cast<Operation*>(completion.user_data & ~kCancelTag);
+  if (completion.user_data & kCancelTag) {
+    --operation.outstanding_;
+    if (completion.res == -ENOENT && operation.outstanding_ != 0) wait_to_cancel(operation);
+  } else if (completion.flags & IORING_CQE_F_MORE) {
+    operation.more(completion.res, completion.flags);
+    return;
+  } else {
+    --operation.outstanding_;
+    operation.result_ = completion.res;
+    operation.completion_flags_ = completion.flags;
+    if (operation.waits_ == Operation::Waits::kForDevice) --admitted_;
+    if (operation.cancel_queued_) to_cancel_.remove(operation);
+  }
+  if (operation.outstanding_ == 0) finish(operation);
+}
+
+void Submissions::finish(Operation& operation) noexcept {
+  live_.subtract();
+  operation.state_ = Operation::State::kDone;
+  if (to_cancel_.empty()) {
+    timers_.cancel(cancel_timer_);
+    cancel_pause_ns_ = kCancelPauseMin_ns;
+  }
+  if (Descriptor* descriptor = std::exchange(operation.descriptor_, nullptr)) descriptor->end(operation);
+  operation.complete();
+}
+
+}  // namespace weir::internal

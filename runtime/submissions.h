@@ -1,0 +1,96 @@
+// The operations of a loop between their start and their end: slots, admission, cancelling, completions.
+//
+// What waits for what:
+//   - an operation without a slot in the submission queue waits in for_slot_; each turn tries again, in order;
+//   - operations that end by themselves (files) are admitted only while three quarters of the completion queue can hold
+//     their completions, else they wait in for_admission_; those that wait for a peer, cancels and the wake-up are never
+//     withheld, so that nothing that could let a peer go on waits behind a full queue;
+//   - a cancel that finds no slot, or that the kernel answers with ENOENT while the operation is still out, waits in
+//     to_cancel_: an operation that the kernel is just about to try again (a poll that fired, a worker that took it) is
+//     for that moment in no list that ASYNC_CANCEL searches, so it is asked again after 1, 2, 4 … 1,024 ms.
+//
+// Loop's thread only.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "weir/runtime/counter.h"
+#include "weir/runtime/intrusive_list.h"
+#include "weir/runtime/operation.h"
+#include "weir/runtime/ring.h"
+#include "weir/runtime/timers.h"
+
+namespace weir::internal {
+
+class Kernel;
+
+class Submissions {
+ public:
+  Submissions(Ring& ring, Timers& timers, Kernel& kernel) noexcept;
+
+  void start(Operation& operation) noexcept;
+  void cancel(Operation& operation) noexcept;
+
+  // Gives slots to what waits for them; after each reap.
+  void go_on() noexcept;
+
+  // Copies out what the kernel has completed, then tells the operations. At most `budget`; the number told.
+  unsigned reap(unsigned budget) noexcept;
+  bool has_completions() const noexcept { return backlog_next_ < backlog_.size() || ring_.completions() != 0; }
+
+  // One enter, counted. Negative: an errno that is not "later".
+  int enter(bool wait, int64_t timeout_ns) noexcept;
+
+  // Operations that were started and have not ended.
+  uint64_t live() const noexcept { return live_.read(); }
+
+  uint64_t enters() const noexcept { return enters_.read(); }
+  uint64_t submitted() const noexcept { return submitted_.read(); }
+  uint64_t completed() const noexcept { return completed_.read(); }
+  uint64_t overflows() const noexcept { return overflows_.read(); }
+
+ private:
+  using Queue = IntrusiveList<Operation, &Operation::previous_, &Operation::following_>;
+
+  class CancelAgain final : public Timer {
+   public:
+    explicit CancelAgain(Submissions& owner) noexcept : owner_(owner) {}
+    ~CancelAgain() = default;
+    void fire() noexcept override { owner_.cancel_again(); }
+
+   private:
+    Submissions& owner_;
+  };
+
+  bool admitted(const Operation& operation) const noexcept;
+  bool place(Operation& operation) noexcept;
+  void finish(Operation& operation) noexcept;
+  void submit_cancel(Operation& operation) noexcept;
+  void wait_to_cancel(Operation& operation) noexcept;
+  void cancel_again() noexcept;
+  void completed(const io_uring_cqe& completion) noexcept;
+  void copy_out() noexcept;
+  bool has_slot() noexcept;
+  io_uring_sqe* slot() noexcept;
+
+  Ring& ring_;
+  Timers& timers_;
+  Kernel& kernel_;
+  const unsigned admitted_max_;
+  unsigned admitted_ = 0;  // device operations in flight
+  Queue for_slot_;
+  Queue for_admission_;
+  Queue to_cancel_;
+  CancelAgain cancel_timer_{*this};
+  int64_t cancel_pause_ns_;
+  std::vector<io_uring_cqe> backlog_;  // copied out, not told yet
+  std::size_t backlog_next_ = 0;
+  Counter live_;
+  Counter enters_;
+  Counter submitted_;
+  Counter completed_;
+  Counter overflows_;
+};
+
+}  // namespace weir::internal
