@@ -1,0 +1,180 @@
+// on: work on another loop.
+//
+//   int n = co_await weir::on(other.handle(), [](int x) -> weir::Task<int> { co_return x + 1; }, 41);
+//
+// Calls fn(args...) in a task of its own on the other loop and gives its result here. The function object and the
+// arguments are moved over, and destroyed there. Cancelling who awaits cancels the task over there and waits for it. If
+// the other loop is going or gone: LoopClosed. Cost: an allocation, a frame there, and a post each way.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "weir/runtime/join.h"
+#include "weir/runtime/loop_handle.h"
+#include "weir/runtime/task.h"
+
+namespace weir {
+namespace internal {
+
+// One call between two loops. Counted: who awaits, the task over there, and a cancel on its way.
+//
+//   asked -> (there) running -> answered -> (here) resumed
+//
+// Each arrow between loops is an inbox node, whose push and take order the memory. Who awaits stays until the answer is
+// in, so the answer always finds it.
+class RemoteCall : public Suspension {
+ public:
+  bool await_ready() const {
+    Root::current().throw_if_interrupted();
+    return false;
+  }
+  bool await_suspend(std::coroutine_handle<> point);
+
+ protected:
+  RemoteCall(ControlRef home, ControlRef there) noexcept;
+  virtual ~RemoteCall() = default;
+
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }  // the caller holds one
+  void release() noexcept {
+    // acq_rel, with itself: whoever deletes sees what the others did.
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  // Over there: begins the task and returns its state; throws what the start throws.
+  virtual JoinStateBase& begin_there() = 0;
+  // Over there: the task has ended: takes its result.
+  virtual void take_result() noexcept = 0;
+
+  void check_answer();
+
+  template <class>
+  friend class RemoteAwait;
+
+ private:
+  class Ask final : public InboxNode {
+   public:
+    explicit Ask(RemoteCall& call) noexcept : call_(call) {}
+    void deliver() noexcept override { call_.run_there(); }
+
+   private:
+    RemoteCall& call_;
+  };
+  class Answer final : public InboxNode, public DoneListener {
+   public:
+    explicit Answer(RemoteCall& call) noexcept : call_(call) {}
+    void root_done(Root&) noexcept override { call_.answer(); }
+    void deliver() noexcept override { call_.answered(); }
+
+   private:
+    RemoteCall& call_;
+  };
+  class CancelThere;
+
+  void cancel() noexcept final;
+  void run_there() noexcept;
+  void answer() noexcept;
+  void answered() noexcept;
+
+  const ControlRef home_;
+  const ControlRef there_;
+  Ask ask_{*this};
+  Answer answer_{*this};
+  Root* root_ = nullptr;                  // here
+  JoinStateBase* state_ = nullptr;        // there
+  std::exception_ptr start_failure_;      // there, then here
+  bool cut_off_ = false;                  // there, then here: the loop over there went
+  bool cancel_came_ = false;              // there
+  bool refused_ = false;                  // here: the loop over there was gone
+  std::atomic<int> references_{1};
+};
+
+template <class R, class Fn, class... Args>
+class TypedRemoteCall final : public RemoteCall {
+ public:
+  TypedRemoteCall(ControlRef home, ControlRef there, Fn fn, Args... args)
+      : RemoteCall(std::move(home), std::move(there)), fn_(std::move(fn)), args_(std::move(args)...) {}
+
+  R result() {
+    check_answer();
+    return result_.take();
+  }
+  void drop() noexcept { release(); }
+
+ private:
+  JoinStateBase& begin_there() override {
+    auto call = [this](Args&... args) {
+      return internal::begin(drive_call<R, Fn, Args...>(std::move(fn_), std::move(args)...), "on");
+    };
+    handle_ = std::apply(call, args_);
+    return JoinAccess::state(handle_);
+  }
+  void take_result() noexcept override {
+    auto& ended = JoinAccess::state(handle_);
+    if (std::exception_ptr failure = ended.failure()) {
+      result_.set_failure(std::move(failure));
+    } else if constexpr (std::is_void_v<R>) {
+      result_.set_value();
+    } else {
+      try {
+        result_.set_value(ended.result.take());
+      } catch (...) {
+        result_.set_failure(std::current_exception());
+      }
+    }
+    ended.observe();
+    const JoinHandle<R> gone(std::move(handle_));
+  }
+
+  Fn fn_;
+  std::tuple<Args...> args_;
+  JoinHandle<R> handle_;  // there
+  Result<R> result_;
+};
+
+// Awaits a call and holds a reference to it.
+template <class Call>
+class RemoteAwait {
+ public:
+  explicit RemoteAwait(Call& call) noexcept : call_(call) {}
+  bool await_ready() const { return call_.await_ready(); }
+  bool await_suspend(std::coroutine_handle<> point) { return call_.await_suspend(point); }
+  decltype(auto) await_resume() { return call_.result(); }
+
+ private:
+  Call& call_;
+};
+
+LoopControl& running_control();
+
+template <class R, class Fn, class... Args>
+Task<R> on_loop(ControlRef there, Fn fn, Args... args) {
+  using Call = TypedRemoteCall<R, Fn, Args...>;
+  Call* const call = new Call(ControlRef::share(&running_control()), std::move(there), std::move(fn), std::move(args)...);
+  class Drop {
+   public:
+    explicit Drop(Call& held) noexcept : held_(held) {}
+    ~Drop() { held_.drop(); }
+
+   private:
+    Call& held_;
+  } const drop(*call);
+  RemoteAwait<Call> answer(*call);
+  co_return co_await answer;
+}
+
+}  // namespace internal
+
+template <class Fn, class... Args>
+  requires(internal::Awaitable<std::invoke_result_t<std::decay_t<Fn>&, std::decay_t<Args>...>>)
+auto on(LoopHandle loop, Fn&& fn, Args&&... args) {
+  using R = internal::awaited_t<std::invoke_result_t<std::decay_t<Fn>&, std::decay_t<Args>...>>;
+  return internal::on_loop<R, std::decay_t<Fn>, std::decay_t<Args>...>(
+      internal::ControlRef::share(&internal::HandleAccess::control(loop)), std::forward<Fn>(fn), std::forward<Args>(args)...);
+}
+
+}  // namespace weir

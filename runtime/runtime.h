@@ -1,0 +1,14 @@
+// All of weir's runtime: one thread, one ring.
+#pragma once
+
+#include "weir/runtime/context.h"         // IWYU pragma: export
+#include "weir/runtime/errors.h"          // IWYU pragma: export
+#include "weir/runtime/executor.h"        // IWYU pragma: export
+#include "weir/runtime/kernel_support.h"  // IWYU pragma: export
+#include "weir/runtime/loop.h"            // IWYU pragma: export
+#include "weir/runtime/loop_handle.h"     // IWYU pragma: export
+#include "weir/runtime/operation.h"       // IWYU pragma: export
+#include "weir/runtime/spawn.h"           // IWYU pragma: export
+#include "weir/runtime/status.h"          // IWYU pragma: export
+#include "weir/runtime/task.h"            // IWYU pragma: export
+#include "weir/runtime/time.h"            // IWYU pragma: export
