@@ -37,10 +37,10 @@
 //   only while the reader runs, or the queue is really full, and a reader that has items does not wait.
 //   Empty. The reader sets kReaderWaits, then reads tail_; the producer writes tail_, then reads state_. Not light, all
 //   four are sequentially consistent: the same argument. Light, the producer's two may be seen in either order; but it
-//   became light by a read-modify-write of state_, so the reader's own, that sets kReaderWaits, comes either before it
-//   (then the producer saw the flag there, and did not become light) or after it (then the reader sees kProducerLight, and
-//   its heavy_fence() puts a full fence between the producer's store and load: if the load came before the fence, the
-//   store did too, and the reader sees the item; else the load sees the flag).
+//   became light by a read-modify-write of state_, and the reader's own, that sets kReaderWaits, comes either before it
+//   (then the load with the next item sees the flag, and the items until then were not light) or after it (then the reader
+//   sees kProducerLight, and its heavy_fence() puts a full fence into the producer: between the store and the load of an
+//   item it does no harm, as the reader sees the item; before the store, the load sees the flag).
 //   End. finish() and wait() both are read-modify-writes of state_: the later one sees the earlier.
 //   Close. The same: close() sees kProducerSleeps, or the producer sees kClosed when it sets it. Between that and its
 //   falling asleep the word has changed, so the futex does not sleep.
@@ -236,9 +236,9 @@ class BoundedRing {
     if ((state & kReaderWaits) != 0) {
       notify_reader();
     } else if (!light_ && ++unawaited_ >= light_after_) {
-      // Pairs with wait()'s read-modify-write: the later one sees the earlier.
+      // Pairs with wait()'s read-modify-write. A flag that is set already is seen with the next item, if there is one.
       light_ = true;
-      if ((state_.fetch_or(kProducerLight, std::memory_order_seq_cst) & kReaderWaits) != 0) notify_reader();
+      state_.fetch_or(kProducerLight, std::memory_order_seq_cst);
     }
   }
 

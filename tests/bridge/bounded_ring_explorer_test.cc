@@ -1,0 +1,243 @@
+// BoundedRing through every interleaving of small scenarios: no wake-up, no item, no end and no error is lost.
+#include <gtest/gtest.h>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "weir/bridge/bounded_ring.h"
+#include "weir/tests/testing/explorer.h"
+
+namespace weir::internal {
+namespace {
+
+namespace testing = weir::testing;
+
+using testing::ExplorerResult;
+using testing::ExplorerThreads;
+using testing::Scenario;
+using testing::explore;
+using testing::require;
+
+// Ring and reader of one run. The loop that the reader stands for sleeps in `woken`.
+template <class Threads>
+struct Stream final : RingReader {
+  explicit Stream(const RingOptions& options) : ring(options, *this) {}
+
+  void notify() noexcept override {
+    ++notifications;
+    woken.set();
+  }
+
+  // As a loop does it; false: the end.
+  bool next(int& item) {
+    for (;;) {
+      std::optional<int> got;
+      switch (ring.get(got)) {
+        case RingGet::kItem:
+          item = *got;
+          return true;
+        case RingGet::kEnd:
+          return false;
+        case RingGet::kEmpty:
+          if (!ring.wait()) continue;
+          ++waits;
+          woken.wait();
+      }
+    }
+  }
+
+  BoundedRing<int, Threads> ring;
+  testing::ExploredEvent woken;
+  testing::ExploredEvent producer_done;
+  testing::ExploredEvent taken;
+  int notifications = 0;
+  int waits = 0;
+  std::exception_ptr error = std::make_exception_ptr(1);
+};
+
+// A producer of `items` items and an error; a reader who takes them all.
+template <class Threads>
+ExplorerResult explore_stream(const testing::ExplorerLimits& limits, RingOptions options, int items) {
+  return explore(limits, [=] {
+    auto stream = std::make_shared<Stream<Threads>>(options);
+    auto produce = [stream, items] {
+      for (int i = 0; i < items; ++i) require(stream->ring.put(int{i}), "put refused");
+      stream->ring.finish(stream->error);
+    };
+    auto consume = [stream, items] {
+      int item = 0;
+      for (int i = 0; i < items; ++i) {
+        require(stream->next(item), "an item is lost");
+        require(item == i, "items out of order");
+      }
+      require(!stream->next(item), "an item too many");
+      require(stream->ring.take_error() == stream->error, "the error is lost");
+    };
+    return Scenario{{produce, consume}, [stream] {
+                      require(stream->notifications == stream->waits, "a wait is answered once");
+                    }};
+  });
+}
+
+void expect_proven(const ExplorerResult& result) {
+  EXPECT_EQ(result.failure, "");
+  EXPECT_TRUE(result.complete) << result.runs << " runs";
+  EXPECT_GT(result.runs, 10);
+}
+
+TEST(BoundedRingExplorer, ItemsTheEndAndTheErrorArrive) {
+  for (size_t max_size : {1, 2, 0}) {
+    for (uint32_t light_after : {1, 2, 100}) {
+      SCOPED_TRACE(::testing::Message() << "max_size " << max_size << ", light after " << light_after);
+      expect_proven(explore_stream<ExplorerThreads>(
+          {.preemptions = 2, .delayed_stores = 1},
+          {.max_size = max_size, .items_per_block = 1, .light_after = light_after}, 3));
+    }
+  }
+}
+
+TEST(BoundedRingExplorer, TheLastItemBeforeTheEndIsNotLost) {
+  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 4, .delayed_stores = 2},
+                                                {.max_size = 1, .light_after = 1}, 1));
+  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 4, .delayed_stores = 2}, {.light_after = 1}, 1));
+  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 5, .delayed_stores = 2}, {.light_after = 1}, 0));
+}
+
+// The producer puts two items, and nothing more until the reader has them.
+template <class Threads>
+ExplorerResult explore_pause(uint32_t light_after) {
+  return explore({.preemptions = 3, .delayed_stores = 2}, [light_after] {
+    auto stream = std::make_shared<Stream<Threads>>(RingOptions{.light_after = light_after});
+    auto produce = [stream] {
+      stream->ring.put(0);
+      stream->ring.put(1);
+      stream->taken.wait();
+      stream->ring.finish();
+    };
+    auto consume = [stream] {
+      int item = 0;
+      for (int i = 0; i < 2; ++i) require(stream->next(item) && item == i, "the items");
+      stream->taken.set();
+      require(!stream->next(item), "the end");
+    };
+    return Scenario{{produce, consume}, nullptr};
+  });
+}
+
+TEST(BoundedRingExplorer, AProducerThatPausesLeavesNoReaderAsleep) {
+  for (uint32_t light_after : {1, 2, 100}) expect_proven(explore_pause<ExplorerThreads>(light_after));
+}
+
+struct WithoutHeavyFence : ExplorerThreads {
+  static void heavy_fence() {}
+};
+
+TEST(BoundedRingExplorer, FindsTheLostWakeUpOfALightProducerWithoutTheHeavyFence) {
+  const ExplorerResult result = explore_pause<WithoutHeavyFence>(1);
+  EXPECT_NE(result.failure.find("hang"), std::string::npos);
+}
+
+struct WithoutWake : ExplorerThreads {
+  static void wake(const Atomic<uint32_t>&, int) {}
+};
+
+TEST(BoundedRingExplorer, FindsAProducerThatNobodyWakes) {
+  const ExplorerResult result = explore_stream<WithoutWake>({}, {.max_size = 1}, 3);
+  EXPECT_NE(result.failure.find("hang"), std::string::npos);
+}
+
+// close() on a third thread, while the producer puts and the reader waits.
+TEST(BoundedRingExplorer, CloseEndsEverything) {
+  for (size_t max_size : {1, 2}) {
+    expect_proven(explore({.preemptions = 2, .delayed_stores = 1}, [max_size] {
+      auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.max_size = max_size, .light_after = 1});
+      auto produce = [stream] {
+        while (stream->ring.put(1)) {
+        }
+        stream->ring.finish();
+      };
+      auto consume = [stream] {
+        int item = 0;
+        if (!stream->next(item)) return;
+        stream->producer_done.wait();  // takes no more: only close() can end the producer
+      };
+      auto close = [stream] {
+        stream->ring.close();
+        stream->ring.close();
+      };
+      return Scenario{{[stream, produce] {
+                         produce();
+                         stream->producer_done.set();
+                       },
+                       consume, close},
+                      nullptr};
+    }));
+  }
+}
+
+// The reader takes one item and then does something else: the loop tells the ring before it sleeps.
+TEST(BoundedRingExplorer, AnIdleLoopLetsTheProducerGoOn) {
+  expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.max_size = 8, .light_after = 2});
+    for (int i = 0; i < 7; ++i) stream->ring.put(int{i});
+    auto produce = [stream] {
+      for (int i = 7; i < 9; ++i) stream->ring.put(int{i});
+      stream->producer_done.set();
+    };
+    auto consume = [stream] {
+      int item = 0;
+      require(stream->next(item) && item == 0, "the first item");
+      stream->ring.wake_producer_if_room();
+      stream->producer_done.wait();
+    };
+    return Scenario{{produce, consume}, nullptr};
+  }));
+}
+
+// Half of the limit is free: the producer goes on though the loop never idles.
+TEST(BoundedRingExplorer, HalfFreeWakesTheProducer) {
+  expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.max_size = 4, .light_after = 2});
+    for (int i = 0; i < 3; ++i) stream->ring.put(int{i});
+    auto produce = [stream] {
+      for (int i = 3; i < 5; ++i) stream->ring.put(int{i});
+      stream->producer_done.set();
+    };
+    auto consume = [stream] {
+      int item = 0;
+      for (int i = 0; i < 2; ++i) require(stream->next(item) && item == i, "the items");
+      stream->producer_done.wait();
+    };
+    return Scenario{{produce, consume}, nullptr};
+  }));
+}
+
+TEST(BoundedRingExplorer, AWithdrawnWaitIsAnsweredOnceOrNotAtAll) {
+  expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.light_after = 1});
+    auto produce = [stream] {
+      stream->ring.put(0);
+      stream->ring.put(1);
+      stream->ring.finish();
+    };
+    auto consume = [stream] {
+      for (int i = 0; i < 2; ++i) {
+        if (stream->ring.wait() && !stream->ring.cancel_wait()) {
+          ++stream->waits;
+          stream->woken.wait();
+        }
+      }
+      int item = 0;
+      int items = 0;
+      while (stream->next(item)) require(item == items++, "in order");
+      require(items == 2, "an item is lost");
+    };
+    return Scenario{{produce, consume},
+                    [stream] { require(stream->notifications == stream->waits, "a wait is answered once"); }};
+  }));
+}
+
+}  // namespace
+}  // namespace weir::internal
