@@ -4,6 +4,7 @@
 #include "weir/runtime/context.h"         // IWYU pragma: export
 #include "weir/runtime/errors.h"          // IWYU pragma: export
 #include "weir/runtime/executor.h"        // IWYU pragma: export
+#include "weir/runtime/io/address.h"      // IWYU pragma: export
 #include "weir/runtime/kernel_support.h"  // IWYU pragma: export
 #include "weir/runtime/loop.h"            // IWYU pragma: export
 #include "weir/runtime/loop_handle.h"     // IWYU pragma: export
