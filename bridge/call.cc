@@ -1,0 +1,102 @@
+#include "weir/bridge/call.h"
+
+#include <stdexcept>
+
+#include "weir/bridge/loop_annex.h"
+#include "weir/bridge/thread_pool.h"
+#include "weir/runtime/engine.h"
+
+namespace weir::internal {
+
+CallStateBase::CallStateBase(Executor* executor, CallKind kind, bool wants_stop)
+    : kind_(kind), executor_(executor), context_(Context::current()) {
+  if (wants_stop) stop_ = std::stop_source();
+}
+
+void CallStateBase::check_loop() const {
+  if (control_.get() == &thread_state.engine->control()) return;
+  throw std::logic_error("weir: a Call is awaited on the loop where it was made");
+}
+
+void CallStateBase::submit() {
+  Engine& engine = *thread_state.engine;
+  control_ = ControlRef::share(&engine.control());
+  BridgeAnnex& annex = BridgeAnnex::of(engine);
+  Executor& executor = executor_ != nullptr ? *executor_ : engine.executor();
+  // relaxed: the executor's queue orders it before the thread that runs it.
+  state_.store(State::kQueued, std::memory_order_relaxed);
+  references_.fetch_add(1, std::memory_order_relaxed);  // the executor's; the caller holds one
+  try {
+    executor.submit(*this);
+  } catch (...) {
+    state_.store(State::kLazy, std::memory_order_relaxed);  // nobody else has it
+    references_.fetch_sub(1, std::memory_order_relaxed);
+    throw;
+  }
+  counted_ = true;
+  annex.job_started();
+}
+
+void CallStateBase::await(Root& root, std::coroutine_handle<> point, Suspension& place) noexcept {
+  waiting_ = &root;
+  root.wait(point, place);
+}
+
+bool CallStateBase::give_up() noexcept {
+  State queued = State::kQueued;
+  // acq_rel: pairs with run()'s exchange; one of the two takes the job.
+  if (!state_.compare_exchange_strong(queued, State::kCancelled, std::memory_order_acq_rel)) {
+    stop_.request_stop();
+    if (kind_ == CallKind::kAttached && !delivered_) return false;
+  }
+  waiting_ = nullptr;
+  observed_ = true;
+  return true;
+}
+
+void CallStateBase::run() noexcept {
+  State queued = State::kQueued;
+  // acq_rel: pairs with give_up()'s exchange.
+  if (state_.compare_exchange_strong(queued, State::kRunning, std::memory_order_acq_rel)) {
+    const CurrentLoopScope loop(control_.get());
+    const ContextScope context(context_);
+    try {
+      invoke(stop_.get_token());
+    } catch (...) {
+      ThreadPool::count_failure();
+      fail(std::current_exception());
+    }
+  }
+  end();
+}
+
+void CallStateBase::drop() noexcept {
+  fail(std::make_exception_ptr(PoolClosed("weir: the pool was shut down before the job began")));
+  end();
+}
+
+// On the executor's thread: back to the loop, which lets go of it.
+void CallStateBase::end() noexcept {
+  forget_callable();
+  context_ = Context();
+  // relaxed: the result is published by the inbox; this only tells a late give_up() that there is nothing to take.
+  state_.store(State::kEnded, std::memory_order_relaxed);
+  const ControlRef control = control_;
+  if (!control->push(*this)) release();
+}
+
+void CallStateBase::deliver() noexcept {
+  delivered_ = true;
+  if (counted_) BridgeAnnex::of(*thread_state.engine).job_ended();
+  if (waiting_ != nullptr) std::exchange(waiting_, nullptr)->ready();
+  release();
+}
+
+void CallStateBase::release() noexcept {
+  // acq_rel, with itself: whoever deletes sees what the others did.
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (delivered_ && !observed_ && failure() != nullptr) control_->report(failure(), "threaded");
+  delete this;
+}
+
+}  // namespace weir::internal

@@ -1,0 +1,137 @@
+// threaded: a blocking function, callable from a loop.
+//
+//   auto digest = weir::threaded([](std::string path) { return slow_hash(path); });
+//   std::string d = co_await digest("/etc/hosts");       // on the loop's pool
+//   d = digest.sync_call("/etc/hosts");                  // here and now, on this thread
+//
+// The call itself submits the job, with a snapshot of the context variables; awaiting gives the result, or the very
+// exception that the function threw. Arguments are copied or moved into the job (std::ref for a reference). A first
+// parameter std::stop_token gets the job's, which a cancelled caller sets. See call.h for cancelling.
+//
+//   threaded(f).attached()      a cancelled caller waits for a running job: it may refer to the caller's locals
+//   threaded(f).on(pool)        on another Executor, which outlives the calls
+//   threaded(&Store::compact)   methods: call(&store, 3), or .bind(&store) and call(3)
+//   threaded(generator)         a function that returns Generator<T> becomes a stream, as threaded_iterable() makes them
+//
+// Threads: any; a call belongs to the loop that runs on the calling thread.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include "weir/bridge/call.h"
+#include "weir/bridge/generator.h"
+#include "weir/runtime/awaitable.h"
+
+namespace weir {
+namespace internal {
+
+// What a blocking function gives when it is called with Args, or with a stop_token before them.
+template <class Fn, class... Args>
+struct CallResult;
+template <class Fn, class... Args>
+  requires std::is_invocable_v<Fn, Args...>
+struct CallResult<Fn, Args...> {
+  using type = std::invoke_result_t<Fn, Args...>;
+};
+template <class Fn, class... Args>
+  requires(!std::is_invocable_v<Fn, Args...> && std::is_invocable_v<Fn, std::stop_token, Args...>)
+struct CallResult<Fn, Args...> {
+  using type = std::invoke_result_t<Fn, std::stop_token, Args...>;
+};
+
+template <class Fn, class... Args>
+concept BlockingCallable = requires { typename CallResult<Fn, Args...>::type; };
+
+template <class R>
+inline constexpr bool is_generator = false;
+template <class T>
+inline constexpr bool is_generator<Generator<T>> = true;
+
+// A method with its object.
+template <class Method, class Object>
+class BoundMethod {
+ public:
+  BoundMethod(Method method, Object object) : method_(std::move(method)), object_(std::move(object)) {}
+  template <class... Args>
+    requires std::is_invocable_v<Method, Object&, Args...>
+  decltype(auto) operator()(Args&&... args) {
+    return std::invoke(method_, object_, std::forward<Args>(args)...);
+  }
+  template <class... Args>
+    requires std::is_invocable_v<Method, Object&, std::stop_token, Args...>
+  decltype(auto) operator()(std::stop_token stop, Args&&... args) {
+    return std::invoke(method_, object_, std::move(stop), std::forward<Args>(args)...);
+  }
+
+ private:
+  Method method_;
+  Object object_;
+};
+
+bool on_a_loop() noexcept;
+
+}  // namespace internal
+
+template <class Fn>
+class Threaded {
+ public:
+  explicit Threaded(Fn fn, Executor* executor = nullptr, internal::CallKind kind = internal::CallKind::kDetached)
+      : fn_(std::move(fn)), executor_(executor), kind_(kind) {}
+
+  template <class... Args>
+  auto operator()(Args&&... args) const {
+    return async_call(std::forward<Args>(args)...);
+  }
+
+  // Submits the job and gives its Call; where no loop runs on this thread, co_await submits it.
+  template <class... Args>
+  auto async_call(Args&&... args) const {
+    static_assert(internal::BlockingCallable<Fn&, std::decay_t<Args>...>,
+                  "threaded: the function cannot be called with these arguments");
+    using R = typename internal::CallResult<Fn&, std::decay_t<Args>...>::type;
+    static_assert(!internal::Awaitable<R>,
+                  "threaded: this is a coroutine; co_await it on the loop, threads are for blocking functions");
+    using State = internal::TypedCallState<R, Fn, std::decay_t<Args>...>;
+    auto* state = new State(executor_, kind_, fn_, std::forward<Args>(args)...);
+    Call<R> call(*state);
+    if (internal::on_a_loop()) state->submit();
+    return call;
+  }
+
+  // Runs it here and now: no pool, no loop, this thread's own context.
+  template <class... Args>
+  decltype(auto) sync_call(Args&&... args) const {
+    Fn fn(fn_);
+    if constexpr (std::is_invocable_v<Fn&, Args...>) {
+      return std::invoke(fn, std::forward<Args>(args)...);
+    } else {
+      return std::invoke(fn, std::stop_token(), std::forward<Args>(args)...);
+    }
+  }
+
+  Threaded attached() const { return Threaded(fn_, executor_, internal::CallKind::kAttached); }
+  Threaded on(Executor& executor) const { return Threaded(fn_, &executor, kind_); }
+
+  // The object is a pointer, std::ref or std::shared_ptr: how long it lives is the caller's choice.
+  template <class Object>
+    requires std::is_member_function_pointer_v<Fn>
+  auto bind(Object object) const {
+    using Bound = internal::BoundMethod<Fn, Object>;
+    return Threaded<Bound>(Bound(fn_, std::move(object)), executor_, kind_);
+  }
+
+ private:
+  Fn fn_;
+  Executor* executor_;
+  internal::CallKind kind_;
+};
+
+template <class Fn>
+auto threaded(Fn&& fn) {
+  return Threaded<std::decay_t<Fn>>(std::forward<Fn>(fn));
+}
+
+}  // namespace weir
