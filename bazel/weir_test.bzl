@@ -3,16 +3,11 @@
 load("//bazel:copts.bzl", "WEIR_COPTS", "WEIR_LINKOPTS")
 
 def _floor():
-    """What a test sees of weir: no more than the folder that it tests."""
-    package = native.package_name()
-    if package.startswith("tests/runtime"):
-        return "//runtime"
-    if package.startswith("tests/bridge"):
-        return "//bridge"
-    return "//:weir"
+    """What a test sees of weir: a test of the runtime sees the runtime only."""
+    return "//runtime" if native.package_name().startswith("tests/runtime") else "//:weir"
 
 def weir_test(name, srcs = None, threads = False, deps = [], tags = [], size = "small", **kwargs):
-    """A GoogleTest program, with //tests/testing and the floor of weir that its folder mirrors.
+    """A GoogleTest program, with //tests/testing and weir, or of weir its runtime if that is what it tests.
 
     Args:
       name: such as "loop_test"; its source is loop_test.cc unless srcs says otherwise.

@@ -96,10 +96,12 @@ bridge/bounded_ring.h
 bridge/futex.h
 bridge/futex_mutex.h
 bridge/job_queue.h
+bridge/loop_annex.h
 bridge/pool_core.h
 bridge/pool_thread.h
 bridge/ring_blocks.h
 bridge/system_threads.h
+bridge/termination.h
 bridge/weir.h
 bridge/worker_gate.h
 runtime/counter.h
