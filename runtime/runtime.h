@@ -11,5 +11,10 @@
 #include "weir/runtime/operation.h"       // IWYU pragma: export
 #include "weir/runtime/spawn.h"           // IWYU pragma: export
 #include "weir/runtime/status.h"          // IWYU pragma: export
+#include "weir/runtime/sync/event.h"      // IWYU pragma: export
+#include "weir/runtime/sync/latch.h"      // IWYU pragma: export
+#include "weir/runtime/sync/mutex.h"      // IWYU pragma: export
+#include "weir/runtime/sync/queue.h"      // IWYU pragma: export
+#include "weir/runtime/sync/semaphore.h"  // IWYU pragma: export
 #include "weir/runtime/task.h"            // IWYU pragma: export
 #include "weir/runtime/time.h"            // IWYU pragma: export
