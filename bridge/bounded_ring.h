@@ -84,7 +84,7 @@ struct RingCounters {
   uint64_t reader_wakeups = 0;    // calls of notify()
 };
 
-struct RingOptions {
+struct BoundedRingOptions {
   size_t max_size = 0;         // 0: no limit
   size_t items_per_block = 0;  // 0: the ring chooses
   uint32_t light_after = 128;  // items in a row after which the producer runs light
@@ -93,7 +93,7 @@ struct RingOptions {
 template <class T, class Threads = SystemThreads>
 class BoundedRing {
  public:
-  BoundedRing(const RingOptions& options, RingReader& reader)
+  BoundedRing(const BoundedRingOptions& options, RingReader& reader)
       : limit_(options.max_size == 0 ? std::numeric_limits<uint64_t>::max() : options.max_size),
         credit_(limit_ < 4 ? 1 : limit_ / 4),
         light_after_(Threads::has_heavy_fence() ? options.light_after : std::numeric_limits<uint32_t>::max()),

@@ -22,54 +22,12 @@
 #include <utility>
 
 #include "weir/bridge/call.h"
-#include "weir/bridge/generator.h"
+#include "weir/bridge/callable.h"
+#include "weir/bridge/iterable.h"
 #include "weir/runtime/awaitable.h"
 
 namespace weir {
 namespace internal {
-
-// What a blocking function gives when it is called with Args, or with a stop_token before them.
-template <class Fn, class... Args>
-struct CallResult;
-template <class Fn, class... Args>
-  requires std::is_invocable_v<Fn, Args...>
-struct CallResult<Fn, Args...> {
-  using type = std::invoke_result_t<Fn, Args...>;
-};
-template <class Fn, class... Args>
-  requires(!std::is_invocable_v<Fn, Args...> && std::is_invocable_v<Fn, std::stop_token, Args...>)
-struct CallResult<Fn, Args...> {
-  using type = std::invoke_result_t<Fn, std::stop_token, Args...>;
-};
-
-template <class Fn, class... Args>
-concept BlockingCallable = requires { typename CallResult<Fn, Args...>::type; };
-
-template <class R>
-inline constexpr bool is_generator = false;
-template <class T>
-inline constexpr bool is_generator<Generator<T>> = true;
-
-// A method with its object.
-template <class Method, class Object>
-class BoundMethod {
- public:
-  BoundMethod(Method method, Object object) : method_(std::move(method)), object_(std::move(object)) {}
-  template <class... Args>
-    requires std::is_invocable_v<Method, Object&, Args...>
-  decltype(auto) operator()(Args&&... args) {
-    return std::invoke(method_, object_, std::forward<Args>(args)...);
-  }
-  template <class... Args>
-    requires std::is_invocable_v<Method, Object&, std::stop_token, Args...>
-  decltype(auto) operator()(std::stop_token stop, Args&&... args) {
-    return std::invoke(method_, object_, std::move(stop), std::forward<Args>(args)...);
-  }
-
- private:
-  Method method_;
-  Object object_;
-};
 
 bool on_a_loop() noexcept;
 
@@ -94,11 +52,16 @@ class Threaded {
     using R = typename internal::CallResult<Fn&, std::decay_t<Args>...>::type;
     static_assert(!internal::Awaitable<R>,
                   "threaded: this is a coroutine; co_await it on the loop, threads are for blocking functions");
-    using State = internal::TypedCallState<R, Fn, std::decay_t<Args>...>;
-    auto* state = new State(executor_, kind_, fn_, std::forward<Args>(args)...);
-    Call<R> call(*state);
-    if (internal::on_a_loop()) state->submit();
-    return call;
+    if constexpr (internal::is_generator<R>) {
+      const IterableOptions options{.max_size = internal::default_generator_max_size(), .executor = executor_};
+      return threaded_iterable(fn_, options)(std::forward<Args>(args)...);
+    } else {
+      using State = internal::TypedCallState<R, Fn, std::decay_t<Args>...>;
+      auto* state = new State(executor_, kind_, fn_, std::forward<Args>(args)...);
+      Call<R> call(*state);
+      if (internal::on_a_loop()) state->submit();
+      return call;
+    }
   }
 
   // Runs it here and now: no pool, no loop, this thread's own context.

@@ -23,7 +23,7 @@ using testing::require;
 // Ring and reader of one run. The loop that the reader stands for sleeps in `woken`.
 template <class Threads>
 struct Stream final : RingReader {
-  explicit Stream(const RingOptions& options) : ring(options, *this) {}
+  explicit Stream(const BoundedRingOptions& options) : ring(options, *this) {}
 
   void notify() noexcept override {
     ++notifications;
@@ -59,7 +59,7 @@ struct Stream final : RingReader {
 
 // A producer of `items` items and an error; a reader who takes them all.
 template <class Threads>
-ExplorerResult explore_stream(const testing::ExplorerLimits& limits, RingOptions options, int items) {
+ExplorerResult explore_stream(const testing::ExplorerLimits& limits, BoundedRingOptions options, int items) {
   return explore(limits, [=] {
     auto stream = std::make_shared<Stream<Threads>>(options);
     auto produce = [stream, items] {
@@ -109,7 +109,7 @@ TEST(BoundedRingExplorer, TheLastItemBeforeTheEndIsNotLost) {
 template <class Threads>
 ExplorerResult explore_pause(uint32_t light_after) {
   return explore({.preemptions = 3, .delayed_stores = 2}, [light_after] {
-    auto stream = std::make_shared<Stream<Threads>>(RingOptions{.light_after = light_after});
+    auto stream = std::make_shared<Stream<Threads>>(BoundedRingOptions{.light_after = light_after});
     auto produce = [stream] {
       stream->ring.put(0);
       stream->ring.put(1);
@@ -152,7 +152,7 @@ TEST(BoundedRingExplorer, FindsAProducerThatNobodyWakes) {
 TEST(BoundedRingExplorer, CloseEndsEverything) {
   for (size_t max_size : {1, 2}) {
     expect_proven(explore({.preemptions = 2, .delayed_stores = 1}, [max_size] {
-      auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.max_size = max_size, .light_after = 1});
+      auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = max_size, .light_after = 1});
       auto produce = [stream] {
         while (stream->ring.put(1)) {
         }
@@ -180,7 +180,7 @@ TEST(BoundedRingExplorer, CloseEndsEverything) {
 // The reader takes one item and then does something else: the loop tells the ring before it sleeps.
 TEST(BoundedRingExplorer, AnIdleLoopLetsTheProducerGoOn) {
   expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
-    auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.max_size = 8, .light_after = 2});
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = 8, .light_after = 2});
     for (int i = 0; i < 7; ++i) stream->ring.put(int{i});
     auto produce = [stream] {
       for (int i = 7; i < 9; ++i) stream->ring.put(int{i});
@@ -199,7 +199,7 @@ TEST(BoundedRingExplorer, AnIdleLoopLetsTheProducerGoOn) {
 // Half of the limit is free: the producer goes on though the loop never idles.
 TEST(BoundedRingExplorer, HalfFreeWakesTheProducer) {
   expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
-    auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.max_size = 4, .light_after = 2});
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = 4, .light_after = 2});
     for (int i = 0; i < 3; ++i) stream->ring.put(int{i});
     auto produce = [stream] {
       for (int i = 3; i < 5; ++i) stream->ring.put(int{i});
@@ -216,7 +216,7 @@ TEST(BoundedRingExplorer, HalfFreeWakesTheProducer) {
 
 TEST(BoundedRingExplorer, AWithdrawnWaitIsAnsweredOnceOrNotAtAll) {
   expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
-    auto stream = std::make_shared<Stream<ExplorerThreads>>(RingOptions{.light_after = 1});
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.light_after = 1});
     auto produce = [stream] {
       stream->ring.put(0);
       stream->ring.put(1);

@@ -1,0 +1,56 @@
+// What can run on a thread, and what it gives.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include "weir/bridge/generator.h"
+
+namespace weir::internal {
+
+// What a blocking function gives when it is called with Args, or with a stop_token before them.
+template <class Fn, class... Args>
+struct CallResult;
+template <class Fn, class... Args>
+  requires std::is_invocable_v<Fn, Args...>
+struct CallResult<Fn, Args...> {
+  using type = std::invoke_result_t<Fn, Args...>;
+};
+template <class Fn, class... Args>
+  requires(!std::is_invocable_v<Fn, Args...> && std::is_invocable_v<Fn, std::stop_token, Args...>)
+struct CallResult<Fn, Args...> {
+  using type = std::invoke_result_t<Fn, std::stop_token, Args...>;
+};
+
+template <class Fn, class... Args>
+concept BlockingCallable = requires { typename CallResult<Fn, Args...>::type; };
+
+template <class R>
+inline constexpr bool is_generator = false;
+template <class T>
+inline constexpr bool is_generator<Generator<T>> = true;
+
+// A method with its object.
+template <class Method, class Object>
+class BoundMethod {
+ public:
+  BoundMethod(Method method, Object object) : method_(std::move(method)), object_(std::move(object)) {}
+  template <class... Args>
+    requires std::is_invocable_v<Method, Object&, Args...>
+  decltype(auto) operator()(Args&&... args) {
+    return std::invoke(method_, object_, std::forward<Args>(args)...);
+  }
+  template <class... Args>
+    requires std::is_invocable_v<Method, Object&, std::stop_token, Args...>
+  decltype(auto) operator()(std::stop_token stop, Args&&... args) {
+    return std::invoke(method_, object_, std::move(stop), std::forward<Args>(args)...);
+  }
+
+ private:
+  Method method_;
+  Object object_;
+};
+
+}  // namespace weir::internal
