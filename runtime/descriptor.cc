@@ -102,8 +102,12 @@ int Descriptor::give_up() {
   return std::exchange(fd_, -1);
 }
 
+Kernel& current_kernel() noexcept {
+  return thread_state.engine != nullptr ? thread_state.engine->kernel() : Kernel::system();
+}
+
 OwnedDescriptor::OwnedDescriptor(int fd, Descriptor::Kind kind)
-    : descriptor_(Descriptor::create(fd, kind, thread_state.engine != nullptr ? thread_state.engine->kernel() : Kernel::system())) {}
+    : descriptor_(Descriptor::create(fd, kind, current_kernel())) {}
 
 Task<absl::Status> OwnedDescriptor::close(std::string what) {
   Descriptor* const descriptor = std::exchange(descriptor_, nullptr);

@@ -50,13 +50,15 @@ class Descriptor {
   // The number, for the caller to keep; the descriptor forgets it. std::logic_error while operations are in flight.
   int give_up();
 
+ protected:
+  // What derives from it (an open file, a connection) lives as long as an operation, or a coroutine, refers to it.
+  Descriptor(int fd, Kind kind, Kernel& kernel) noexcept : kernel_(kernel), fd_(fd), kind_(kind) {}
+  virtual ~Descriptor();
+
  private:
   friend class Submissions;
   class Drained;
   class Abandoned;
-
-  Descriptor(int fd, Kind kind, Kernel& kernel) noexcept : kernel_(kernel), fd_(fd), kind_(kind) {}
-  ~Descriptor();
 
   // Submissions: an operation starts (false: closed), or has ended.
   bool begin(Operation& operation) noexcept;
@@ -74,11 +76,33 @@ class Descriptor {
   bool closing_ = false;
 };
 
+// The kernel of the loop that runs on this thread, or the system's own where none runs.
+Kernel& current_kernel() noexcept;
+
+// A reference that a coroutine keeps, so that what it reports an error of is there, whatever became of the owner.
+template <class T>
+class DescriptorRef {
+ public:
+  explicit DescriptorRef(T& descriptor) noexcept : descriptor_(&descriptor) { descriptor.retain(); }
+  DescriptorRef(const DescriptorRef& other) noexcept : DescriptorRef(*other) {}
+  DescriptorRef(DescriptorRef&& other) noexcept : descriptor_(std::exchange(other.descriptor_, nullptr)) {}
+  DescriptorRef& operator=(const DescriptorRef&) = delete;
+  ~DescriptorRef() {
+    if (descriptor_ != nullptr) descriptor_->release();
+  }
+  T& operator*() const noexcept { return *descriptor_; }
+  T* operator->() const noexcept { return descriptor_; }
+
+ private:
+  T* descriptor_;
+};
+
 // The owner's reference: a member of File, TcpStream and the like.
 class OwnedDescriptor {
  public:
   OwnedDescriptor() = default;
   OwnedDescriptor(int fd, Descriptor::Kind kind);
+  explicit OwnedDescriptor(Descriptor* adopted) noexcept : descriptor_(adopted) {}
   OwnedDescriptor(OwnedDescriptor&& other) noexcept : descriptor_(std::exchange(other.descriptor_, nullptr)) {}
   OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
     const OwnedDescriptor old(std::move(*this));
@@ -118,15 +142,21 @@ auto descriptor_operation(Descriptor& descriptor, Fill fill) {
   return OperationCall(descriptor.kind() == Descriptor::Kind::kPeer, &descriptor, filled);
 }
 
-// An operation without a descriptor (open, connect's socket, rename ...).
+// An operation without a descriptor that ends by itself (close, rename ...).
 template <class Fill>
-auto plain_operation(Fill fill) {
+auto plain_operation(Fill fill, bool waits_for_peer = false) {
   static_assert(std::is_trivially_destructible_v<Fill>, "capture by reference, or numbers and pointers");
   const auto filled = [fill](Operation&, io_uring_sqe& entry) noexcept {
     fill(&entry);
     return true;
   };
-  return OperationCall(false, nullptr, filled);
+  return OperationCall(waits_for_peer, nullptr, filled);
+}
+
+// The same for one that may wait for a peer (the opening of a FIFO, a poll of somebody else's descriptor).
+template <class Fill>
+auto peer_operation(Fill fill) {
+  return internal::plain_operation(fill, true);
 }
 
 }  // namespace weir::internal

@@ -1,8 +1,11 @@
 #include "weir/runtime/kernel.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -74,6 +77,16 @@ int Kernel::get_option(int fd, int level, int name, void* value, socklen_t* size
 
 int Kernel::get_flags(int fd) noexcept { return result_of(::fcntl(fd, F_GETFL)); }
 int Kernel::set_flags(int fd, int flags) noexcept { return result_of(::fcntl(fd, F_SETFL, flags)); }
+
+int Kernel::file_mode(int fd) noexcept {
+  struct stat status;
+  const int result = result_of(::fstat(fd, &status));
+  return result < 0 ? result : static_cast<int>(status.st_mode);
+}
+
+int Kernel::truncate(int fd, uint64_t size) noexcept { return result_of(::ftruncate(fd, static_cast<off_t>(size))); }
+int Kernel::block_device_size(int fd, uint64_t* size) noexcept { return result_of(::ioctl(fd, BLKGETSIZE64, size)); }
+
 int Kernel::unlink(const char* path) noexcept { return result_of(::unlink(path)); }
 
 }  // namespace weir::internal

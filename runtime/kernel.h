@@ -31,6 +31,9 @@ class Kernel {
   virtual int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept;
   virtual int get_flags(int fd) noexcept;             // F_GETFL
   virtual int set_flags(int fd, int flags) noexcept;  // F_SETFL
+  virtual int file_mode(int fd) noexcept;             // what fstat(2) says as st_mode
+  virtual int truncate(int fd, uint64_t size) noexcept;
+  virtual int block_device_size(int fd, uint64_t* size) noexcept;
   virtual int unlink(const char* path) noexcept;
 
   // The real one. Lives for ever.
