@@ -1,0 +1,63 @@
+// What the tests of runtime/io share.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "weir/runtime/io/address.h"
+#include "weir/runtime/loop.h"
+
+namespace weir::testing {
+
+// How many descriptors this process has open, but for the one that counts.
+inline int open_descriptors() {
+  int count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count - 1;
+}
+
+// The factor for long storms.
+inline int storm(int rounds) {
+  const char* text = std::getenv("WEIR_STORM");
+  const double factor = text == nullptr ? 1.0 : std::atof(text);
+  return std::max(1, static_cast<int>(rounds * factor));
+}
+
+// A folder that is gone with its contents at the end of the scope; on the disk of $TEST_TMPDIR.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    const char* base = std::getenv("TEST_TMPDIR");
+    path_ = std::string(base == nullptr ? "/tmp" : base) + "/weir-XXXXXX";
+    if (mkdtemp(path_.data()) == nullptr) std::abort();
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string file(std::string_view name) const { return path_ + "/" + std::string(name); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Runs fn() on a loop of its own, to its end.
+template <class Fn>
+void on_loop(Fn fn, const LoopOptions& options = {}) {
+  auto loop = Loop::create(options);
+  ASSERT_TRUE(loop.ok()) << loop.status();
+  (*loop)->run(fn());
+}
+
+inline SocketAddress loopback() { return *SocketAddress::parse("127.0.0.1:0"); }
+
+}  // namespace weir::testing
