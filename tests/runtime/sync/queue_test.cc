@@ -109,7 +109,7 @@ TEST(QueueTest, TryPushAndTryPop) { make_loop()->run(tries()); }
 
 Task<> close_wakes() {
   Queue<int> queue(1);
-  auto producer = spawn(push_range(queue, 0, 5));
+  auto producer = spawn(push_range(queue, 0, 2));
   co_await settle();
   queue.close();
   queue.close();
