@@ -38,7 +38,7 @@ void PoolCore::start() {
     try {
       spawn(false);
     } catch (...) {
-      for (; i < size_; ++i) gate_.leave();
+      for (; i < size_; ++i) desk_.gate().leave();
       close();
       wait(INT64_MAX);
       throw;
@@ -48,17 +48,15 @@ void PoolCore::start() {
 
 void PoolCore::submit(Job& job) {
   submitted_.fetch_add(1, std::memory_order_relaxed);
-  if (!queue_.push(job)) {
-    submitted_.fetch_sub(1, std::memory_order_relaxed);
-    throw PoolClosed("ThreadPool " + name_ + ": submit after shutdown");
-  }
-  call_worker();
+  if (desk_.submit(job, [this] { call_worker(); })) return;
+  submitted_.fetch_sub(1, std::memory_order_relaxed);
+  throw PoolClosed("ThreadPool " + name_ + ": submit after shutdown");
 }
 
 // There is work: brings a worker, unless one comes anyway.
 void PoolCore::call_worker() {
   using Call = WorkerGate<>::Call;
-  switch (gate_.call()) {
+  switch (desk_.gate().call()) {
     case Call::kNobody:
     case Call::kWoken:
       return;
@@ -66,9 +64,9 @@ void PoolCore::call_worker() {
       try {
         spawn(true);
       } catch (const std::exception& error) {
-        gate_.not_made();
+        desk_.gate().not_made();
         say_once(std::string("no spare thread (") + error.what() + "): work waits until a parked worker goes on");
-        gate_.call(false);
+        desk_.gate().call(false);
       }
       return;
     case Call::kNoMore:
@@ -123,24 +121,18 @@ PoolThread& PoolCore::idle_record() {
   return *thread;
 }
 
-// A worker's life. `woken`: it has a part in the gate's `waking`, until it has looked at the queue.
+// A worker's life.
 void PoolCore::work(PoolThread& thread) {
   bool woken = true;  // a spare thread was called; the others begin asleep
   if (!thread.is_spare() && !sleep(thread)) return;
   for (;;) {
-    if (!gate_.to_sleep_if_surplus(woken)) {
-      const auto [job, left] = queue_.pop([this, woken] { gate_.to_sleep(woken); });
-      if (job != nullptr) {
-        if (woken) gate_.arrived();
-        if (left || (woken && queue_.has_jobs())) call_worker();
-        woken = false;
-        PoolThread::count(thread.started);
-        job->run();
-        PoolThread::count(thread.done);
-        continue;
-      }
+    Job* const job = desk_.next_job(woken, [this] { call_worker(); });
+    if (job != nullptr) {
+      PoolThread::count(thread.started);
+      job->run();
+      PoolThread::count(thread.done);
+      continue;
     }
-    if (queue_.has_jobs()) call_worker();
     if (!sleep(thread)) return;
     woken = true;
   }
@@ -151,15 +143,15 @@ bool PoolCore::sleep(PoolThread& thread) {
   using Sleep = WorkerGate<>::Sleep;
   int64_t deadline_ns = INT64_MAX;
   if (thread.is_spare()) {
-    if (gate_.spares_needed()) thread.needed_until_ns = monotonic_now_ns() + kSpareLinger_ns;
+    if (desk_.gate().spares_needed()) thread.needed_until_ns = monotonic_now_ns() + kSpareLinger_ns;
     deadline_ns = thread.needed_until_ns;
   }
   for (;;) {
-    switch (gate_.sleep(deadline_ns)) {
+    switch (desk_.gate().sleep(deadline_ns)) {
       case Sleep::kWoken:
         return true;
       case Sleep::kLate:
-        if (gate_.retire()) {
+        if (desk_.gate().retire()) {
           // Those that ended before it: so of all that retire one at a time is left to join.
           for_each_record([](PoolThread& ended) { ended.join_if_ended(); });
           return false;
@@ -167,29 +159,28 @@ bool PoolCore::sleep(PoolThread& thread) {
         deadline_ns = INT64_MAX;
         continue;
       case Sleep::kClosed:
-        gate_.leave();
+        desk_.gate().leave();
         return false;
     }
   }
 }
 
 void PoolCore::park() {
-  gate_.park();
-  if (queue_.has_jobs()) call_worker();
+  desk_.park([this] { call_worker(); });
 }
 
 void PoolCore::close() {
-  for (Job* job = queue_.close(); job != nullptr;) {
+  for (Job* job = desk_.close(); job != nullptr;) {
     Job* const dropped = std::exchange(job, job->next);
     dropped_.fetch_add(1, std::memory_order_relaxed);
     dropped->drop();
   }
-  gate_.close();
+  desk_.gate().close();
 }
 
 bool PoolCore::wait(int64_t deadline_ns) {
   if (abandoned_.load(std::memory_order_relaxed)) return false;  // the caller of abandon() orders it
-  if (!gate_.wait_until_left(deadline_ns)) return false;
+  if (!desk_.gate().wait_until_left(deadline_ns)) return false;
   for_each_record([](PoolThread& thread) { thread.join(); });  // each has left, and is about to end
   return true;
 }
@@ -217,8 +208,8 @@ ThreadPoolStats PoolCore::stats() const {
   });
   stats.queued = submitted > gone ? submitted - gone : 0;  // the parts were read one after another
   stats.size = size_;
-  stats.spare = gate_.spare();
-  stats.parked = gate_.parked();
+  stats.spare = desk_.gate().spare();
+  stats.parked = desk_.gate().parked();
   return stats;
 }
 

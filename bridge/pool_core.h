@@ -1,4 +1,4 @@
-// What the threads of a ThreadPool share: the queue, the gate and the records of the threads. It lives until the pool and
+// What the threads of a ThreadPool share: the desk and the records of the threads. It lives until the pool and
 // the last thread are gone, so a thread that was abandoned touches nothing that is not there any more.
 #pragma once
 
@@ -8,16 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "weir/bridge/job_queue.h"
+#include "weir/bridge/job_desk.h"
 #include "weir/bridge/pool_thread.h"
 #include "weir/bridge/thread_pool.h"
-#include "weir/bridge/worker_gate.h"
 
 namespace weir::internal {
 
 class PoolCore : public std::enable_shared_from_this<PoolCore> {
  public:
-  PoolCore(unsigned size, std::string_view name) : size_(size), name_(name), gate_(size, ThreadPool::kSparesMax) {}
+  PoolCore(unsigned size, std::string_view name) : size_(size), name_(name), desk_(size, ThreadPool::kSparesMax) {}
   PoolCore(const PoolCore&) = delete;
   PoolCore& operator=(const PoolCore&) = delete;
   ~PoolCore();
@@ -34,7 +33,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
 
   // A job of the calling worker waits for somebody, and goes on.
   void park();
-  void unpark() { gate_.unpark(); }
+  void unpark() { desk_.gate().unpark(); }
 
   const std::string& name() const { return name_; }
   bool is_own_thread() const {
@@ -60,8 +59,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
 
   const unsigned size_;
   const std::string name_;
-  JobQueue<> queue_;
-  WorkerGate<> gate_;
+  JobDesk<> desk_;
   std::atomic<PoolThread*> threads_{nullptr};
   std::atomic<unsigned> thread_number_{0};
   std::atomic<bool> said_{false};

@@ -87,7 +87,10 @@ class Exploration {
       run_once(make);
       ++result.runs;
       if (!failure_.empty()) {
-        result.failure = failure_ + "\n" + trace_;
+        result.failure = failure_ + "\n";
+        for (const Step& step : trace_) {
+          result.failure += std::to_string(step.thread) + ":" + step.operation + " ";
+        }
         return result;
       }
       result.complete = !next_path();
@@ -98,16 +101,18 @@ class Exploration {
   bool in_thread() const { return current_ != nullptr; }
   ExploredThread& current() { return *current_; }
 
+  // The current thread is about to do `operation`, or to sleep: another may go on first.
   void yield(const char* operation) {
-    trace_ += std::to_string(current_ - threads_.data()) + ":" + operation + " ";
-    hand_over(*current_->fiber, scheduler_);
+    trace_.push_back({current_ - threads_.data(), operation});
+    next_ = pick(current_);
+    if (next_ != current_) hand_over(*current_->fiber, scheduler_);
   }
 
   bool choose_to_delay() {
     if (!current_->delayed.empty()) return true;  // stores stay in their order
     if (delays_left_ == 0 || choose(2) == 0) return false;
     --delays_left_;
-    trace_ += "(delayed) ";
+    trace_.back().operation = "delayed store";
     return true;
   }
 
@@ -132,6 +137,10 @@ class Exploration {
   }
 
  private:
+  struct Step {
+    ptrdiff_t thread;
+    const char* operation;
+  };
   struct Choice {
     int alternatives;
     int chosen;
@@ -161,12 +170,12 @@ class Exploration {
       threads_[i].body = scenario.threads[i];
       threads_[i].fiber = take_fiber();
     }
-    ExploredThread* running = nullptr;
-    while ((running = pick(running)) != nullptr) {
-      current_ = running;
-      hand_over(scheduler_, *running->fiber);
-      current_ = nullptr;
+    next_ = pick(nullptr);
+    while (next_ != nullptr) {
+      current_ = next_;
+      hand_over(scheduler_, *current_->fiber);
     }
+    current_ = nullptr;
     for (ExploredThread& thread : threads_) {
       if (!thread.done) {
         fail("hang: thread " + std::to_string(&thread - threads_.data()) + " sleeps for ever");
@@ -181,7 +190,8 @@ class Exploration {
   // Who goes on: `running` if it can, unless a preemption is spent on another; nullptr when none can.
   ExploredThread* pick(ExploredThread* running) {
     const auto ready = [](const ExploredThread& thread) { return !thread.done && thread.blocked_on == nullptr; };
-    std::vector<ExploredThread*> candidates;
+    std::vector<ExploredThread*>& candidates = candidates_;
+    candidates.clear();
     const bool can_go_on = running != nullptr && ready(*running);
     if (can_go_on) candidates.push_back(running);
     if (!can_go_on || preemptions_left_ > 0) {
@@ -230,6 +240,7 @@ class Exploration {
       current_->body = nullptr;
       drain(*current_);
       current_->done = true;
+      next_ = pick(nullptr);
       hand_over(*current_->fiber, scheduler_);
     }
   }
@@ -238,14 +249,16 @@ class Exploration {
   Fiber scheduler_;
   std::vector<ExploredThread> threads_;
   ExploredThread* current_ = nullptr;
+  ExploredThread* next_ = nullptr;  // for the scheduler
   std::vector<std::unique_ptr<Fiber>> idle_fibers_;
   std::vector<std::unique_ptr<Fiber>> abandoned_;
+  std::vector<ExploredThread*> candidates_;
   std::vector<Choice> path_;
   size_t position_ = 0;
   int preemptions_left_ = 0;
   int delays_left_ = 0;
   std::string failure_;
-  std::string trace_;
+  std::vector<Step> trace_;
 };
 
 Exploration* exploration = nullptr;

@@ -1,0 +1,244 @@
+// The protocol of a pool's workers through every interleaving of small scenarios: no job is left behind while a thread
+// may run, and none is lost at the end.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "weir/bridge/job_desk.h"
+#include "weir/tests/testing/explorer.h"
+
+namespace weir::internal {
+namespace {
+
+namespace testing = weir::testing;
+using testing::ExploredEvent;
+using testing::ExplorerResult;
+using testing::ExplorerThreads;
+using testing::Scenario;
+using testing::explore;
+using testing::require;
+
+// A pool whose threads are the explorer's: `size` that begin asleep, and spare ones that begin when they are made.
+template <class Threads>
+struct Pool {
+  using Gate = WorkerGate<Threads>;
+
+  Pool(unsigned size, unsigned spares) : desk(size, spares), spare_begins(spares) {}
+
+  class FunctionJob final : public Job {
+   public:
+    explicit FunctionJob(std::function<void()> function) : function_(std::move(function)) {}
+    void run() noexcept override { function_(); }
+    void drop() noexcept override { dropped = true; }
+    bool dropped = false;
+
+   private:
+    std::function<void()> function_;
+  };
+
+  void call() {
+    if (desk.gate().call() != Gate::Call::kSpawn) return;
+    require(spares_made < spare_begins.size(), "a spare thread too many");
+    spare_begins[spares_made++].set();
+  }
+
+  bool submit(Job& job) {
+    return desk.submit(job, [this] { call(); });
+  }
+
+  void work(bool spare) {
+    if (!spare && desk.gate().sleep(INT64_MAX) != Gate::Sleep::kWoken) return;
+    bool woken = true;
+    for (;;) {
+      if (Job* const job = desk.next_job(woken, [this] { call(); })) {
+        job->run();
+        continue;
+      }
+      if (desk.gate().sleep(INT64_MAX) != Gate::Sleep::kWoken) return;
+      woken = true;
+    }
+  }
+
+  void work_as_spare(unsigned index) {
+    spare_begins[index].wait();
+    if (!closed_before_spare) work(true);
+  }
+
+  // What was queued; lets unmade spare threads end.
+  void close() {
+    for (Job* job = desk.close(); job != nullptr;) std::exchange(job, job->next)->drop();
+    desk.gate().close();
+    closed_before_spare = spares_made < spare_begins.size();
+    for (size_t i = spares_made; i < spare_begins.size(); ++i) spare_begins[i].set();
+  }
+
+  FunctionJob& add(std::function<void()> function) {
+    jobs.push_back(std::make_unique<FunctionJob>(std::move(function)));
+    return *jobs.back();
+  }
+
+  JobDesk<Threads> desk;
+  std::vector<ExploredEvent> spare_begins;
+  size_t spares_made = 0;
+  bool closed_before_spare = false;
+  std::vector<std::unique_ptr<FunctionJob>> jobs;
+  int ran = 0;
+  ExploredEvent a, b, c;
+};
+
+void expect_proven(const ExplorerResult& result) {
+  EXPECT_EQ(result.failure, "");
+  EXPECT_TRUE(result.complete) << result.runs << " runs";
+  EXPECT_GT(result.runs, 10);
+}
+
+// One worker, jobs with and without a pause between them.
+template <class Threads>
+ExplorerResult explore_submits(int preemptions) {
+  return explore({.preemptions = preemptions, .delayed_stores = 0}, [] {
+    auto pool = std::make_shared<Pool<Threads>>(1, 0);
+    auto submit = [pool] {
+      Pool<Threads>& its = *pool;
+      its.submit(its.add([&its] { ++its.ran; }));
+      its.submit(its.add([&its] {
+        ++its.ran;
+        its.a.set();
+      }));
+      its.a.wait();
+      its.submit(its.add([&its] {
+        ++its.ran;
+        its.b.set();
+      }));
+      its.b.wait();
+      its.close();
+    };
+    auto work = [pool] { pool->work(false); };
+    return Scenario{{submit, work}, [pool] { require(pool->ran == 3, "a job was left behind"); }};
+  });
+}
+
+TEST(JobDeskExplorer, OneWorkerRunsEveryJob) { expect_proven(explore_submits<ExplorerThreads>(3)); }
+
+struct WithoutWake : ExplorerThreads {
+  static void wake(const Atomic<uint32_t>&, int) {}
+};
+
+TEST(JobDeskExplorer, FindsAWorkerThatNobodyWakes) {
+  EXPECT_NE(explore_submits<WithoutWake>(2).failure.find("hang"), std::string::npos);
+}
+
+// Each job waits for the other: both workers must come, though a submit wakes at most one.
+TEST(JobDeskExplorer, AsManyWorkersComeAsThereIsWork) {
+  expect_proven(explore({.preemptions = 2, .delayed_stores = 0}, [] {
+    auto pool = std::make_shared<Pool<ExplorerThreads>>(2, 0);
+    auto submit = [pool] {
+      auto& its = *pool;
+      its.submit(its.add([&its] {
+        its.a.set();
+        its.b.wait();
+      }));
+      its.submit(its.add([&its] {
+        its.b.set();
+        its.a.wait();
+        its.c.set();
+      }));
+      its.c.wait();
+      its.close();
+    };
+    auto work = [pool] { pool->work(false); };
+    return Scenario{{submit, work, work}, nullptr};
+  }));
+}
+
+// Two submitters; the jobs of both run.
+TEST(JobDeskExplorer, TwoSubmitters) {
+  expect_proven(explore({.preemptions = 2, .delayed_stores = 0}, [] {
+    auto pool = std::make_shared<Pool<ExplorerThreads>>(1, 0);
+    auto& first = pool->add([its = pool.get()] {
+      ++its->ran;
+      its->a.set();
+    });
+    auto& second = pool->add([its = pool.get()] {
+      ++its->ran;
+      its->b.set();
+    });
+    auto work = [pool] { pool->work(false); };
+    return Scenario{{[pool, &first] {
+                       pool->submit(first);
+                       pool->a.wait();
+                       pool->b.wait();
+                       pool->close();
+                     },
+                     [pool, &second] { pool->submit(second); }, work},
+                    [pool] { require(pool->ran == 2, "a job was left behind"); }};
+  }));
+}
+
+// A job parks and waits for one behind it, which was queued before, or is while it is parked: a spare thread comes.
+TEST(JobDeskExplorer, ASpareThreadStandsInForAParkedOne) {
+  expect_proven(explore({.preemptions = 2, .delayed_stores = 0}, [] {
+    auto pool = std::make_shared<Pool<ExplorerThreads>>(1, 1);
+    auto submit = [pool] {
+      auto& its = *pool;
+      its.submit(its.add([&its] {
+        its.desk.park([&its] { its.call(); });
+        its.a.wait();
+        its.desk.gate().unpark();
+        its.c.set();
+      }));
+      its.submit(its.add([&its] { its.a.set(); }));
+      its.c.wait();
+      its.close();
+    };
+    return Scenario{{submit, [pool] { pool->work(false); }, [pool] { pool->work_as_spare(0); }},
+                    [pool] { require(pool->spares_made == 1, "no spare thread was made"); }};
+  }));
+}
+
+// A parked job goes on while the thread that stands in for it is on its way: that one is too many, sleeps again, and
+// must not be counted on by later submits.
+TEST(JobDeskExplorer, ASurplusThreadLeavesNoWorkBehind) {
+  expect_proven(explore({.preemptions = 2, .delayed_stores = 0}, [] {
+    auto pool = std::make_shared<Pool<ExplorerThreads>>(1, 1);
+    auto submit = [pool] {
+      auto& its = *pool;
+      its.submit(its.add([&its] {
+        its.desk.park([&its] { its.call(); });
+        its.desk.gate().unpark();
+      }));
+      its.submit(its.add([&its] { its.a.set(); }));
+      its.a.wait();
+      its.submit(its.add([&its] { its.c.set(); }));
+      its.c.wait();
+      its.close();
+    };
+    return Scenario{{submit, [pool] { pool->work(false); }, [pool] { pool->work_as_spare(0); }}, nullptr};
+  }));
+}
+
+// Every job runs, or is dropped, or is refused.
+TEST(JobDeskExplorer, CloseLosesNoJob) {
+  expect_proven(explore({.preemptions = 3, .delayed_stores = 0}, [] {
+    auto pool = std::make_shared<Pool<ExplorerThreads>>(1, 0);
+    auto refused = std::make_shared<int>(0);
+    for (int i = 0; i < 2; ++i) pool->add([its = pool.get()] { ++its->ran; });
+    return Scenario{{[pool, refused] {
+                       for (auto& job : pool->jobs) {
+                         if (!pool->submit(*job)) ++*refused;
+                       }
+                     },
+                     [pool] { pool->work(false); }, [pool] { pool->close(); }},
+                    [pool, refused] {
+                      int dropped = 0;
+                      for (auto& job : pool->jobs) dropped += job->dropped ? 1 : 0;
+                      require(pool->ran + dropped + *refused == 2, "a job is lost");
+                    }};
+  }));
+}
+
+}  // namespace
+}  // namespace weir::internal
