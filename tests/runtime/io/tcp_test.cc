@@ -1,6 +1,8 @@
 #include "weir/runtime/io/tcp.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -23,6 +25,20 @@ TEST(Tcp, BindsWithoutALoop) {
   auto second = TcpListener::bind(listener->local_address());
   EXPECT_EQ(status_errno(second.status()), EADDRINUSE);
   EXPECT_EQ(second.status().message(), "bind " + listener->local_address().to_string() + ": Address already in use");
+}
+
+TEST(Tcp, ConnectSaysWhoRefuses) {
+  // Bound, but not listening: nobody else can have this port.
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const SocketAddress any = loopback();
+  ASSERT_EQ(bind(fd, any.data(), any.size()), 0);
+  const SocketAddress address = TcpListener::from_fd(dup(fd)).local_address();
+  on_loop([&]() -> Task<> {
+    const auto refused = co_await TcpStream::connect(address);
+    EXPECT_EQ(refused.status().message(), "connect " + address.to_string() + ": Connection refused");
+    EXPECT_EQ(status_errno(refused.status()), ECONNREFUSED);
+  });
+  close(fd);
 }
 
 Task<> echo_once(TcpListener& listener) {
