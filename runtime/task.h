@@ -52,7 +52,7 @@ class TaskPromiseBase {
   };
   FinalAwaiter final_suspend() const noexcept { return {}; }
 
-  std::coroutine_handle<> continuation;  // who awaits this task
+  std::coroutine_handle<> continuation;  // who awaits this task, or has; null: it has not started
 };
 
 template <class T>
@@ -101,7 +101,7 @@ class [[nodiscard("a Task does nothing until it is awaited: co_await it, or spaw
     explicit Awaiter(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
     bool await_ready() const {
       internal::Root::current().throw_if_interrupted();
-      if (!frame_ || frame_.done()) [[unlikely]] internal::throw_task_is_spent();
+      if (!frame_ || frame_.promise().continuation) [[unlikely]] internal::throw_task_is_spent();
       return false;
     }
     internal::Transfer await_suspend(std::coroutine_handle<> parent) noexcept {
