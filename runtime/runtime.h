@@ -5,6 +5,9 @@
 #include "weir/runtime/errors.h"          // IWYU pragma: export
 #include "weir/runtime/executor.h"        // IWYU pragma: export
 #include "weir/runtime/io/address.h"      // IWYU pragma: export
+#include "weir/runtime/io/bytes.h"        // IWYU pragma: export
+#include "weir/runtime/io/file.h"         // IWYU pragma: export
+#include "weir/runtime/io/socket.h"       // IWYU pragma: export
 #include "weir/runtime/kernel_support.h"  // IWYU pragma: export
 #include "weir/runtime/loop.h"            // IWYU pragma: export
 #include "weir/runtime/loop_handle.h"     // IWYU pragma: export

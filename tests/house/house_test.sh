@@ -53,7 +53,7 @@ find runtime bridge tests tools bazel -type f \( -name '*.cc' -o -name '*.h' -o 
   xargs -0 -r awk 'FNR == 501 { print FILENAME " has more than 500 lines" }' | sort |
   rule "no source has more than 500 lines"
 
-lines '(TODO|FIXME|XXX)' runtime bridge tests tools | rule "nothing is left to do"
+lines '\b(TODO|FIXME|XXX)\b' runtime bridge tests tools | rule "nothing is left to do"
 
 # Headers without a test of their name: parts of something else, and the test that covers them with it.
 tested_with() {
@@ -95,6 +95,7 @@ internals() {
 bridge/bounded_ring.h
 bridge/futex.h
 bridge/futex_mutex.h
+bridge/job_desk.h
 bridge/job_queue.h
 bridge/loop_annex.h
 bridge/pool_core.h
@@ -108,6 +109,7 @@ runtime/counter.h
 runtime/descriptor.h
 runtime/engine.h
 runtime/intrusive_list.h
+runtime/io/opcodes.h
 runtime/kernel.h
 runtime/ring.h
 runtime/submissions.h
