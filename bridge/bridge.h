@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weir/bridge/call.h"         // IWYU pragma: export
+#include "weir/bridge/channel.h"         // IWYU pragma: export
 #include "weir/bridge/channel_errors.h"  // IWYU pragma: export
 #include "weir/bridge/entrypoint.h"   // IWYU pragma: export
 #include "weir/bridge/generator.h"    // IWYU pragma: export

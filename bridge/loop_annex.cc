@@ -24,10 +24,11 @@ void BridgeAnnex::add(LoopBound& bound) noexcept {
   bound_.push_back(bound);
 }
 
-void BridgeAnnex::remove(LoopBound& bound) noexcept {
-  if (!bound.listed_) return;
+bool BridgeAnnex::remove(LoopBound& bound) noexcept {
+  if (!bound.listed_) return false;
   bound.listed_ = false;
   bound_.remove(bound);
+  return true;
 }
 
 void BridgeAnnex::close() noexcept {

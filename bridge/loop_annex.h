@@ -45,7 +45,7 @@ class BridgeAnnex final : public LoopAnnex {
   void job_ended() noexcept { --jobs_; }
 
   void add(LoopBound& bound) noexcept;
-  void remove(LoopBound& bound) noexcept;
+  bool remove(LoopBound& bound) noexcept;  // false: it was not in the list
 
   // --- LoopAnnex
   Executor& executor() override { return pool(); }

@@ -72,7 +72,7 @@ void StreamStateBase::finished() noexcept {
   Engine& engine = *thread_state.engine;
   BridgeAnnex& annex = BridgeAnnex::of(engine);
   annex.job_ended();
-  annex.remove(*this);
+  (void)annex.remove(*this);
   if (bounded_) engine.remove_idle_hook(*this);
   while (end_waiters_ != nullptr) {
     EndWaiter& waiter = *end_waiters_;
