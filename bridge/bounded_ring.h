@@ -14,7 +14,10 @@
 // wake_producer_if_room(). The reader publishes what it took once a quarter of the limit is free ("credits"), and before
 // it waits or sleeps.
 // The reader waits for an item or the end. wait() says so; the producer then calls RingReader::notify() once.
-// notify() runs on the producing thread and only hands a node to the loop; nothing is called while nobody waits.
+// notify() runs on the producing thread and only hands a node to the loop; nothing is called while nobody waits. It may
+// come although nothing is there: a producer that has put an item and seen the reader wait may be overtaken by a reader
+// who withdraws, takes that item and waits again, and then answers the second wait. So a notified reader that finds
+// nothing waits again.
 //
 // Lifetime: the ring outlives both sides, and whoever calls close(); what is still queued is destroyed with it.
 // Cost: an item is a move in and a move out, two plain stores and no system call while both sides run. Memory:
@@ -66,7 +69,8 @@ namespace weir::internal {
 // Who waits for items of a BoundedRing.
 class RingReader {
  public:
-  // An item or the end is there. On the producing thread, once for each wait() that returned true, unless withdrawn.
+  // An item or the end was put. On the producing thread, once for each wait() that returned true, unless withdrawn. The
+  // item may have been taken already.
   virtual void notify() noexcept = 0;
 
  protected:

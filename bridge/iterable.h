@@ -144,6 +144,7 @@ class IteratorWrapper {
       if (given_up_) throw Cancelled();
       if (state_.closed() && !item_) return std::nullopt;
       if (got_ == internal::RingGet::kEmpty) got_ = state_.ring.get(item_);
+      if (got_ == internal::RingGet::kEmpty) throw Cancelled();  // the notice of a cancelled next() came without an item
       if (got_ == internal::RingGet::kEnd) {
         if (std::exception_ptr failure = state_.ring.take_error()) std::rethrow_exception(failure);
       }

@@ -64,7 +64,10 @@ void StreamStateBase::notify() noexcept {
 }
 
 void StreamStateBase::noticed() noexcept {
-  if (waiting_ != nullptr) std::exchange(waiting_, nullptr)->ready();
+  if (waiting_ == nullptr) return;
+  // A next() that was cancelled waits for the notice alone.
+  if (!waiting_->interrupted() && wait_for_items()) return;
+  std::exchange(waiting_, nullptr)->ready();
 }
 
 void StreamStateBase::finished() noexcept {

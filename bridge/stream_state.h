@@ -7,7 +7,8 @@
 // The items travel through a BoundedRing, whose file argues why no wake-up is lost. Two inbox nodes go from the producer
 // to the loop: `notice_`, that an item or the end is there for a waiting next(), and `end_`, once, that the thread is
 // free. A next() that is cancelled takes its wait back from the ring; when it comes too late for that, the notice is on
-// its way, and it waits for it: so the node is never pushed while it is still in the inbox.
+// its way, and it waits for it: so the node is never pushed while it is still in the inbox. A notice may find the ring
+// empty, because its item was taken before it was sent: then the loop waits in the ring again.
 #pragma once
 
 #include <atomic>
@@ -76,6 +77,7 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   virtual void finish(std::exception_ptr failure) noexcept = 0;
   virtual void close_ring() noexcept = 0;
   virtual void wake_producer_if_room() noexcept = 0;
+  virtual bool wait_for_items() noexcept = 0;  // false: items or the end are there, nothing to wait for
 
  private:
   template <void (StreamStateBase::*kDeliver)() noexcept>
@@ -158,6 +160,7 @@ class StreamState : public StreamStateBase {
   void finish(std::exception_ptr failure) noexcept final { ring.finish(std::move(failure)); }
   void close_ring() noexcept final { ring.close(); }
   void wake_producer_if_room() noexcept final { ring.wake_producer_if_room(); }
+  bool wait_for_items() noexcept final { return ring.wait(); }
 };
 
 }  // namespace weir::internal

@@ -48,6 +48,24 @@ Task<> close_endless() {
 
 TEST(Iterable, I14_CloseStopsAProducerThatIsBlocked) { run(close_endless()); }
 
+// A notice may find the ring empty: that is no end.
+Task<> read_in_batches(int count) {
+  auto numbers = threaded_iterable(count_to, {.max_size = 256});
+  auto it = numbers(count);
+  int expected = 0;
+  for (;;) {
+    const std::vector<int> batch = co_await it.next_batch(256);
+    if (batch.empty()) break;
+    for (int n : batch) {
+      if (n != expected++) throw std::logic_error("items in another order");
+    }
+    co_await yield();
+  }
+  EXPECT_EQ(expected, count);
+}
+
+TEST(Iterable, AReaderThatIsAlwaysAboutToWaitMissesNothing) { run(read_in_batches(3'000'000)); }
+
 Task<> drop_unfinished() {
   auto numbers = threaded_iterable(count_to, {.max_size = 1});
   auto it = numbers(1000);
