@@ -2,6 +2,7 @@
 # The rules of the house that a search can check. Run it with `bazel test //tests/house:house_test`, or by hand:
 # tests/house/house_test.sh. Each rule names the files that break it.
 set -uo pipefail
+export LC_ALL=C
 shopt -s lastpipe  # so that rule() counts in this shell
 
 # Under Bazel, this script is a link from the runfiles into the workspace.
@@ -33,9 +34,13 @@ lines() {  # pattern folders...
   sources "$@" | xargs -r grep -nE -- "$pattern" /dev/null
 }
 
-find . -mindepth 1 -maxdepth 1 -not -name '.*' -not -name 'bazel-*' -printf '%f\n' |
-  grep -vxE 'runtime|bridge|tests|tools|bazel|WORKSPACE|BUILD\.bazel|README\.md' |
-  rule "the top level holds runtime, bridge, tests, tools, bazel, WORKSPACE, BUILD.bazel and README.md only"
+# What git knows at the top level; without git, what is there.
+top_level() {
+  { git ls-files 2>/dev/null || find . -mindepth 1 -not -path './.git/*' -printf '%P\n'; } |
+    sed 's,/.*,,' | grep -vE '^(\.|bazel-)' | sort -u
+}
+diff <(printf '%s\n' BUILD.bazel README.md WORKSPACE bazel bridge runtime tests tools) <(top_level) | grep '^[<>]' |
+  rule "the top level holds BUILD.bazel, README.md, WORKSPACE, bazel, bridge, runtime, tests, tools: no more, no less"
 
 lines '#include.*bridge/' runtime | rule "runtime/ never includes bridge/"
 lines '#include.*(tests|tools)/' runtime bridge | rule "runtime/ and bridge/ include neither tests/ nor tools/"
@@ -55,24 +60,25 @@ find runtime bridge tests tools bazel -type f \( -name '*.cc' -o -name '*.h' -o 
 
 lines '\b(TODO|FIXME|XXX)\b' runtime bridge tests tools | rule "nothing is left to do"
 
-# Headers without a test of their name: parts of something else, and the test that covers them with it.
+# A header is public if it declares something in namespace weir itself; all else is in weir::internal.
+public_headers() {
+  find runtime bridge -name '*.h' -print0 | xargs -0 grep -lE '^namespace weir \{' | sort
+}
+
+# Public headers without a test of their name, and the test that covers them.
 tested_with() {
   cat <<'END'
-bridge/futex_mutex.h     bridge/thread_pool_test
-bridge/job_queue.h       bridge/thread_pool_test
-bridge/pool_core.h       bridge/thread_pool_test
-bridge/pool_thread.h     bridge/thread_pool_test
-bridge/ring_blocks.h     bridge/bounded_ring_test
-bridge/system_threads.h  bridge/bounded_ring_test
-bridge/worker_gate.h     bridge/thread_pool_test
+bridge/call.h            bridge/threaded_test
+bridge/channel_errors.h  bridge/channel_test
+bridge/producer.h        bridge/iterable_test
 runtime/executor.h       bridge/thread_pool_test
 END
 }
-sources runtime bridge | grep -E '\.h$' | grep -vxE '(runtime/runtime|bridge/bridge|bridge/weir)\.h' | while read -r header; do
+public_headers | while read -r header; do
   test=$(tested_with | awk -v header="$header" '$1 == header { print $2 }')
   test=tests/${test:-${header%.h}_test}.cc
   [[ -e $test ]] || echo "$header: $test is missing"
-done | rule "every header has a test"
+done | rule "every public header has a test"
 
 # The headers that including one brings along, itself first.
 reached() {  # header
@@ -89,33 +95,7 @@ reached() {  # header
   tr ' ' '\n' <<<"$seen"
 }
 
-# The machinery that no public header shows.
-internals() {
-  cat <<'END'
-bridge/bounded_ring.h
-bridge/futex.h
-bridge/futex_mutex.h
-bridge/job_desk.h
-bridge/job_queue.h
-bridge/loop_annex.h
-bridge/pool_core.h
-bridge/pool_thread.h
-bridge/ring_blocks.h
-bridge/system_threads.h
-bridge/termination.h
-bridge/weir.h
-bridge/worker_gate.h
-runtime/counter.h
-runtime/descriptor.h
-runtime/engine.h
-runtime/intrusive_list.h
-runtime/io/opcodes.h
-runtime/kernel.h
-runtime/ring.h
-runtime/submissions.h
-END
-}
-comm -13 <((reached runtime/runtime.h; reached bridge/bridge.h; internals) | sort -u) <(sources runtime bridge | grep -E '\.h$' | sort) |
+comm -13 <((reached runtime/runtime.h; reached bridge/bridge.h) | sort -u) <(public_headers) |
   rule "weir/runtime.h and weir/bridge.h include every public header"
 
 find tests -name '*_test.cc' | sort | while read -r test; do
