@@ -81,24 +81,24 @@ void PoolCore::say_once(const std::string& line) {
 void PoolCore::spawn(bool spare) {
   struct Start {
     std::shared_ptr<PoolCore> pool;
-    PoolThread& thread;
+    PoolThread* thread;
     bool spare;
   };
-  PoolThread& thread = idle_record();
-  auto start = std::make_unique<Start>(Start{shared_from_this(), thread, spare});
+  auto start = std::make_unique<Start>(Start{shared_from_this(), nullptr, spare});
+  start->thread = &idle_record();
   pthread_t handle;
   const int error = pthread_create(
       &handle, nullptr,
       [](void* argument) -> void* {
         const std::unique_ptr<Start> mine(static_cast<Start*>(argument));
-        mine->thread.begin(mine->spare);
-        mine->pool->work(mine->thread);
-        mine->thread.end();
+        mine->thread->begin(mine->spare);
+        mine->pool->work(*mine->thread);
+        mine->thread->end();
         return nullptr;
       },
       start.get());
   if (error != 0) {
-    thread.give_back();
+    start->thread->give_back();
     throw std::system_error(error, std::generic_category(), "pthread_create");
   }
   (void)start.release();
