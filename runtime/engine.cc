@@ -177,7 +177,7 @@ bool Engine::take_inbox() {
 // The turn's one enter.
 void Engine::enter(bool busy) {
   if (!busy && !wake_up_->armed()) wake_up_->arm();
-  busy |= submissions_.has_completions();
+  busy |= submissions_.has_completions() || submissions_.waits_for_slot();
   int error = 0;
   if (!busy && control_->inbox().prepare_sleep()) {
     const int64_t deadline = timers_.next_deadline();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <utility>
 
 #include "weir/runtime/descriptor.h"
 #include "weir/runtime/kernel.h"
@@ -52,16 +54,19 @@ bool Submissions::admitted(const Operation& operation) const noexcept {
 void Submissions::start(Operation& operation) noexcept {
   live_.add();
   operation.state_ = Operation::State::kQueued;
+  operation.cancel_wanted_ = false;
   if (Descriptor* descriptor = operation.descriptor_; descriptor != nullptr && !descriptor->begin(operation)) {
     operation.descriptor_ = nullptr;
     operation.result_ = -ECANCELED;  // closed under the caller
     return finish(operation);
   }
-  if (!admitted(operation)) {
-    operation.in_admission_ = true;
-    return for_admission_.push_back(operation);
-  }
+  if (!admitted(operation)) return wait_for_admission(operation);
   if (!for_slot_.empty() || !place(operation)) for_slot_.push_back(operation);
+}
+
+void Submissions::wait_for_admission(Operation& operation) noexcept {
+  operation.in_admission_ = true;
+  for_admission_.push_back(operation);
 }
 
 // Fills in a slot. False: there is none.
@@ -86,7 +91,11 @@ void Submissions::go_on() noexcept {
   while (Operation* operation = for_slot_.first()) {
     if (!has_slot()) return;
     for_slot_.remove(*operation);
-    place(*operation);
+    if (admitted(*operation)) {
+      place(*operation);
+    } else {
+      wait_for_admission(*operation);
+    }
   }
   while (Operation* operation = for_admission_.first()) {
     if (!admitted(*operation) || !has_slot()) return;
@@ -150,10 +159,7 @@ unsigned Submissions::reap(unsigned budget) noexcept {
     completed(completion);
     ++told;
   }
-  if (backlog_next_ == backlog_.size()) {
-    backlog_.clear();
-    backlog_next_ = 0;
-  }
+  backlog_.erase(backlog_.begin(), backlog_.begin() + static_cast<std::ptrdiff_t>(std::exchange(backlog_next_, 0)));
   completed_.add(told);
   return told;
 }
@@ -172,7 +178,7 @@ void Submissions::completed(const io_uring_cqe& completion) noexcept {
     operation.result_ = completion.res;
     operation.completion_flags_ = completion.flags;
     if (operation.waits_ == Operation::Waits::kForDevice) --admitted_;
-    if (operation.cancel_queued_) to_cancel_.remove(operation);
+    if (std::exchange(operation.cancel_queued_, false)) to_cancel_.remove(operation);
   }
   if (operation.outstanding_ == 0) finish(operation);
 }

@@ -39,6 +39,9 @@ class Submissions {
   unsigned reap(unsigned budget) noexcept;
   bool has_completions() const noexcept { return backlog_next_ < backlog_.size() || ring_.completions() != 0; }
 
+  // Something that the kernel has to know of before the loop sleeps has no slot yet: the kernel said "later".
+  bool waits_for_slot() const noexcept { return !for_slot_.empty(); }
+
   // One enter, counted. Negative: an errno that is not "later".
   int enter(bool wait, int64_t timeout_ns) noexcept;
 
@@ -64,6 +67,7 @@ class Submissions {
   };
 
   bool admitted(const Operation& operation) const noexcept;
+  void wait_for_admission(Operation& operation) noexcept;
   bool place(Operation& operation) noexcept;
   void finish(Operation& operation) noexcept;
   void submit_cancel(Operation& operation) noexcept;
