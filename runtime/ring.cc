@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <cerrno>
+#include <cstdint>
+#include <new>
 
 #include "weir/runtime/kernel_support.h"
 
@@ -25,23 +28,43 @@ constexpr std::array kSetups = {
     0U,                                                                                                             // 5.15
 };
 
-// Reads 1 in the process that mapped it and 0 in a child that was forked off: a child must not touch its parent's ring.
-const volatile char* own_process_word() noexcept {
-  static const volatile char* word = []() -> const volatile char* {
+// A word that the kernel wipes to 0 in a child that was forked off: a child must not touch its parent's ring.
+std::atomic<uint64_t>& wiped_word() noexcept {
+  static std::atomic<uint64_t>& word = []() -> std::atomic<uint64_t>& {
+    static constinit std::atomic<uint64_t> fallback{0};
     void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    static char fallback = 1;
-    if (page == MAP_FAILED) return &fallback;
+    if (page == MAP_FAILED) return fallback;
     ::madvise(page, 4096, MADV_WIPEONFORK);
-    *static_cast<char*>(page) = 1;
-    return static_cast<const volatile char*>(page);
+    return *new (page) std::atomic<uint64_t>(0);
   }();
   return word;
+}
+
+// A number that differs between this process and the ones it was forked off. Any thread.
+uint64_t this_process() noexcept {
+  static constinit std::atomic<uint64_t> last{0};  // a child goes on counting from its parent's
+  std::atomic<uint64_t>& word = wiped_word();
+  uint64_t number = word.load(std::memory_order_relaxed);  // relaxed, all three: nothing but the number is published
+  if (number != 0) return number;
+  const uint64_t next = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return word.compare_exchange_strong(number, next, std::memory_order_relaxed) ? next : number;
+}
+
+// A number that no other thread has, nor will have: identifiers of threads are used again.
+uint64_t this_thread() noexcept {
+  static constinit std::atomic<uint64_t> last{0};
+  static thread_local const uint64_t number = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return number;
 }
 
 class SystemRing final : public Ring {
  public:
   ~SystemRing() override {
-    if (opened_ && *own_process_) ::io_uring_queue_exit(&ring_);
+    if (!opened_ || in_forked_child()) return;
+    // The registered descriptor is a number in the table of the thread that enabled the ring; in another thread's table
+    // it is another ring, or none.
+    if (enabled_by_ != this_thread()) ring_.int_flags &= static_cast<uint8_t>(~kIntFlagRegisteredRing);
+    ::io_uring_queue_exit(&ring_);
   }
 
   int open(unsigned entries, unsigned cq_entries, unsigned flags) noexcept {
@@ -71,13 +94,14 @@ class SystemRing final : public Ring {
   int enable() noexcept override {
     const int result = register_resource(IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
     if (result < 0) return result;
+    enabled_by_ = this_thread();
     ::io_uring_register_ring_fd(&ring_);  // saves a look-up an enter; without it (5.18) the plain descriptor does
     if (ring_.int_flags & kIntFlagRegisteredRing) enter_flags_ = IORING_ENTER_REGISTERED_RING;
     return 0;
   }
 
   int enter(bool wait, int64_t timeout_ns) noexcept override {
-    if (!*own_process_) [[unlikely]] return -EOWNERDEAD;
+    if (in_forked_child()) [[unlikely]] return -EOWNERDEAD;
     const unsigned submit = publish();
     unsigned flags = enter_flags_ | IORING_ENTER_GETEVENTS;
     io_uring_getevents_arg argument{};
@@ -97,7 +121,7 @@ class SystemRing final : public Ring {
     return errno == ETIME ? 0 : -errno;
   }
 
-  bool in_forked_child() const noexcept override { return !*own_process_; }
+  bool in_forked_child() const noexcept override { return word_.load(std::memory_order_relaxed) != process_; }  // as in this_process()
 
   bool supports(int opcode) const noexcept override {
     return opcode >= 0 && opcode < static_cast<int>(supported_.size()) && supported_[static_cast<std::size_t>(opcode)];
@@ -124,7 +148,9 @@ class SystemRing final : public Ring {
 
   io_uring ring_{};
   std::bitset<256> supported_;
-  const volatile char* const own_process_ = own_process_word();
+  const std::atomic<uint64_t>& word_ = wiped_word();
+  const uint64_t process_ = this_process();
+  uint64_t enabled_by_ = 0;
   unsigned enter_flags_ = 0;
   bool opened_ = false;
 };
