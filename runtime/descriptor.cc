@@ -78,8 +78,9 @@ void Descriptor::cancel_all() noexcept {
 void Descriptor::abandon() noexcept {
   const bool here = !control_ || (thread_state.engine != nullptr && &thread_state.engine->control() == control_.get());
   if (!here) {
+    const ControlRef control = control_;  // the node may be delivered, and this descriptor gone, within push()
     auto* node = new Abandoned(*this);
-    if (control_->push(*node)) return;
+    if (control->push(*node)) return;
     delete node;  // the loop is gone, and with it every operation
   }
   cancel_all();

@@ -36,7 +36,8 @@ class LoopControl {
   }
 
   // Hands `node` to the loop and wakes it if it sleeps. False: the loop is gone, the node is still the caller's. A node
-  // that was taken is delivered, at the latest while the loop is destroyed.
+  // that was taken is delivered, at the latest while the loop is destroyed. The caller's reference to this block must
+  // not be one that the delivered node gives back: the node may be delivered before push() has returned.
   bool push(InboxNode& node) noexcept;
 
   // Between the loop's construction and the start of its destruction.

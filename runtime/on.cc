@@ -31,7 +31,7 @@ bool RemoteCall::await_suspend(std::coroutine_handle<> point) {
   retain();  // the task over there
   root_->wait(point, *this);
   if (there_->alive() && there_->push(ask_)) return true;
-  root_->wait(nullptr, *this);
+  root_->stay();
   refused_ = true;
   release();
   return false;
@@ -52,7 +52,8 @@ void RemoteCall::run_there() noexcept {
     state_ = &begin_there();
   } catch (...) {
     start_failure_ = std::current_exception();
-    return static_cast<void>(home_->push(answer_));
+    const ControlRef home = home_;
+    return static_cast<void>(home->push(answer_));
   }
   state_->listen(answer_);
   if (cancel_came_) state_->cancel();
@@ -62,8 +63,9 @@ void RemoteCall::answer() noexcept {
   cut_off_ = state_->ended_cancelled() && !cancel_came_;
   state_ = nullptr;
   take_result();
+  const ControlRef home = home_;  // the answer may be delivered, and this call gone, within push()
   // Refused only when the home loop is gone; its task, which waits for this, is gone first.
-  home_->push(answer_);
+  home->push(answer_);
 }
 
 void RemoteCall::answered() noexcept {
