@@ -73,7 +73,7 @@ void JoinStateBase::request_cancel() noexcept {
 }
 
 bool JoinAwaiterBase::await_ready() const {
-  Root::current().throw_if_interrupted();
+  if (kind_ == JoinKind::kLeave) Root::current().throw_if_interrupted();
   if (!state_.on_own_loop()) {
     throw std::logic_error("weir: a JoinHandle is awaited on the loop of its task; reach it with on() from another");
   }
@@ -84,6 +84,7 @@ void JoinAwaiterBase::await_suspend(std::coroutine_handle<> point) noexcept {
   root_ = thread_state.root;
   root_->wait(point, *this);
   state_.listen(*this);
+  if (kind_ == JoinKind::kOwn && root_->interrupted()) state_.cancel();
 }
 
 void JoinAwaiterBase::check_ended() const {

@@ -166,6 +166,10 @@ Spawned<R> drive(A awaitable) {
   co_return co_await std::move(own);
 }
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsubobject-linkage"  // the frame of a coroutine that holds a lambda, for g++ 12
+#endif
 template <class R, class Fn, class... Args>
 Spawned<R> drive_call(Fn fn, Args... args) {
   Fn own_fn(std::move(fn));
@@ -174,6 +178,9 @@ Spawned<R> drive_call(Fn fn, Args... args) {
   auto awaitable = std::apply(call, own_args);
   co_return co_await std::move(awaitable);
 }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 // Waits for a task's end. kLeave: a cancel of who waits leaves the task alone. kOwn: it cancels the task, and waits on.
 enum class JoinKind : bool { kLeave, kOwn };
