@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 
@@ -104,7 +105,11 @@ int Engine::bind() noexcept {
 }
 
 void Engine::fail(int error) {
-  throw std::runtime_error(std::string(errno_status(error, "io_uring_enter").message()));
+  const std::string message(errno_status(error, "io_uring_enter").message());
+  if (!going_) throw std::runtime_error(message);
+  // The kernel may still write to buffers whose completions can never be seen.
+  std::fprintf(stderr, "weir: a loop cannot be destroyed safely: %s\n", message.c_str());
+  std::abort();
 }
 
 // The first half of a turn. True: more is ready, the loop must not sleep.
@@ -129,6 +134,7 @@ void Engine::poll(bool busy) {
       hook->before_sleep();  // may leave the list
       hook = following;
     }
+    busy = ready_first_ != nullptr;
   }
   enter(busy);
   submissions_.reap(kCompletionsPerTurn);
@@ -210,16 +216,24 @@ void Engine::shut_down() noexcept {
   going_ = true;
   const CurrentLoopScope current(control_.get());
   Engine* const before = std::exchange(thread_state.engine, this);
+  if (!bound_ && !control_->inbox().close_if_empty() && bind() < 0) deliver_all(control_->inbox().close());
   if (bound_) {
     end_work();
-    wake_up_->cancel();
-    while (submissions_.live() != 0) turn_for_operations();
+    do {  // what is left in the inbox may begin new work
+      turn_until([this] { return quiet(); });
+      wake_up_->cancel();
+      while (submissions_.live() != 0) turn_for_wake_up();
+    } while (!control_->inbox().close_if_empty());
   }
-  deliver_all(std::exchange(taken_, nullptr));
-  deliver_all(control_->inbox().close());
   annex_.reset();
   thread_state.engine = before;
   shut_down_ = true;
+}
+
+// Nothing is left but the wake-up.
+bool Engine::quiet() const noexcept {
+  const uint64_t wake_ups = wake_up_->armed() ? 1 : 0;
+  return roots_.empty() && submissions_.live() == wake_ups && taken_ == nullptr && !control_->inbox().maybe_filled();
 }
 
 // Steps 2 to 5: roots, then what the floor above keeps, until nothing makes new work.
@@ -245,16 +259,15 @@ void Engine::end_work() noexcept {
   turn_until([this] { return roots_.empty(); });
 }
 
-// The last completions: like a turn, but nothing wakes this loop any more.
-void Engine::turn_for_operations() noexcept {
-  run_ready();
-  take_inbox();
+// The last completions: the wake-up's own and that of its cancel.
+void Engine::turn_for_wake_up() noexcept {
   const int64_t now = kernel_.monotonic_ns();
   timers_.fire(now, kTimersPerTurn);
   if (submissions_.live() == 0) return;
   const int64_t deadline = timers_.next_deadline();
   const int64_t pause = deadline == kNoDeadline ? -1 : std::max<int64_t>(0, deadline - now);
-  if (!submissions_.has_completions()) submissions_.enter(ready_first_ == nullptr, pause);
+  const int error = submissions_.has_completions() ? 0 : submissions_.enter(!submissions_.waits_for_slot(), pause);
+  if (error < 0) fail(-error);
   submissions_.reap(kCompletionsPerTurn);
   submissions_.go_on();
 }

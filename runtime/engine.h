@@ -122,7 +122,8 @@ class Engine {
 
   void cancel_roots() noexcept;
   void end_work() noexcept;
-  void turn_for_operations() noexcept;
+  bool quiet() const noexcept;
+  void turn_for_wake_up() noexcept;
   bool work();
   void poll(bool busy);
   bool run_ready();

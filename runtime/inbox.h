@@ -74,7 +74,14 @@ class Inbox {
     return oldest_first(word_.exchange(kEmpty, std::memory_order_acquire));
   }
 
-  // The loop, at its end: refuses all further nodes and gives what is left.
+  // The loop, at its end: refuses all further nodes. False: something is there, nothing has changed.
+  bool close_if_empty() noexcept {
+    uintptr_t expected = kEmpty;
+    // relaxed: as in prepare_sleep().
+    return word_.compare_exchange_strong(expected, kClosed, std::memory_order_relaxed, std::memory_order_relaxed);
+  }
+
+  // The loop, at an end without turns: refuses all further nodes and gives what is left.
   InboxNode* close() noexcept {
     // acquire: pairs with the release of push().
     return oldest_first(word_.exchange(kClosed, std::memory_order_acquire));

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weir/runtime/engine.h"
@@ -15,7 +16,7 @@ namespace weir {
 // ends first, the loop is shut down then, and only memory is left for ~Loop.
 class Loop::Owned {
  public:
-  explicit Owned(internal::Engine& engine);
+  explicit Owned(Loop& loop);
   ~Owned();
   bool here() const noexcept { return thread_ == std::this_thread::get_id(); }
 
@@ -23,7 +24,9 @@ class Loop::Owned {
   class List;
   static List& list();
 
-  internal::Engine& engine_;
+  void shut_down() noexcept;
+
+  Loop& loop_;
   const std::thread::id thread_;
   List* list_;
   Owned* previous_ = nullptr;
@@ -34,7 +37,7 @@ class Loop::Owned::List : public internal::IntrusiveList<Owned, &Owned::previous
  public:
   ~List() {
     while (Owned* owned = pop_front()) {
-      owned->engine_.shut_down();
+      owned->shut_down();
       owned->list_ = nullptr;
     }
   }
@@ -45,8 +48,14 @@ Loop::Owned::List& Loop::Owned::list() {
   return loops;
 }
 
-Loop::Owned::Owned(internal::Engine& engine) : engine_(engine), thread_(std::this_thread::get_id()), list_(&list()) {
+Loop::Owned::Owned(Loop& loop) : loop_(loop), thread_(std::this_thread::get_id()), list_(&list()) {
   list_->push_back(*this);
+}
+
+void Loop::Owned::shut_down() noexcept {
+  Loop* const before = std::exchange(internal::thread_state.loop, &loop_);
+  loop_.engine_->shut_down();
+  internal::thread_state.loop = before;
 }
 
 Loop::Owned::~Owned() {
@@ -55,7 +64,7 @@ Loop::Owned::~Owned() {
     std::fprintf(stderr, "weir: a Loop was destroyed on a foreign thread while its own still runs\n");
     std::abort();
   }
-  engine_.shut_down();
+  shut_down();
   list_->remove(*this);
 }
 
@@ -72,6 +81,8 @@ Loop::Loop(std::unique_ptr<internal::Ring> ring, internal::Kernel& kernel, inter
 Loop::~Loop() {
   owned_.reset();
   engine_->shut_down();  // one that never ran: its handles learn that it is gone
+  // A forked child: the tasks stand as they stood in the parent, for ever.
+  if (engine_->ring().in_forked_child()) (void)engine_.release();
 }
 
 absl::StatusOr<std::unique_ptr<Loop>> Loop::create(const LoopOptions& options) {
@@ -126,7 +137,7 @@ Loop::Running::Running(Loop& loop) : current_(&loop.engine_->control()) {
   if (loop.owned_ == nullptr) {
     const int bound = loop.engine_->bind();
     if (bound < 0) throw std::runtime_error(std::string(internal::errno_status(-bound, "io_uring_register").message()));
-    loop.owned_ = std::make_unique<Owned>(*loop.engine_);
+    loop.owned_ = std::make_unique<Owned>(loop);
     if (loop.options_.cpu >= 0) {
       const int pinned = loop.engine_->kernel().pin_thread(loop.options_.cpu);
       if (pinned < 0) {

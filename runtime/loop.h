@@ -117,7 +117,7 @@ class Loop {
   void turn_until(const internal::Root& root);
 
   const LoopOptions options_;
-  const std::unique_ptr<internal::Engine> engine_;
+  std::unique_ptr<internal::Engine> engine_;
   std::unique_ptr<Owned> owned_;  // since the first run
 };
 

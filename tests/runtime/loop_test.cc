@@ -1,11 +1,35 @@
 #include "weir/runtime/loop.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "weir/runtime.h"
+#include "weir/runtime/engine.h"
+#include "weir/tests/testing/child_process.h"
+#include "weir/tests/testing/scripted_loop.h"
 
 namespace weir {
 namespace {
+
+std::unique_ptr<Loop> make(const LoopOptions& options = {}) {
+  auto loop = Loop::create(options);
+  EXPECT_TRUE(loop.ok()) << loop.status();
+  return std::move(*loop);
+}
 
 Task<int> answer() { co_return 42; }
 
@@ -14,67 +38,502 @@ Task<int> nested(int depth) {
   co_return co_await nested(depth - 1) + 1;
 }
 
-Task<> nops(int count) {
-  for (int i = 0; i < count; ++i) {
-    const int result = co_await submit([](io_uring_sqe* sqe) { io_uring_prep_nop(sqe); });
-    EXPECT_EQ(result, 0);
+Task<int> failing() {
+  co_await yield();
+  throw std::out_of_range("mine");
+}
+
+// Sets a flag when its frame is destroyed.
+class Mark {
+ public:
+  explicit Mark(bool& gone) : gone_(gone) {}
+  Mark(const Mark&) = delete;
+  Mark& operator=(const Mark&) = delete;
+  ~Mark() { gone_ = true; }
+
+ private:
+  bool& gone_;
+};
+
+// What on_unhandled was told.
+class Reports {
+ public:
+  LoopOptions options() {
+    LoopOptions options;
+    options.on_unhandled = [](std::exception_ptr failure, std::string_view task, void* user) noexcept {
+      std::string what = "something else";
+      try {
+        std::rethrow_exception(failure);
+      } catch (const std::exception& e) {
+        what = e.what();
+      } catch (const Cancelled&) {
+        what = "Cancelled";
+      } catch (...) {
+      }
+      static_cast<Reports*>(user)->all.push_back(std::string(task) + ": " + what);
+    };
+    options.on_unhandled_user = this;
+    return options;
+  }
+  std::vector<std::string> all;
+};
+
+// --- run()
+
+TEST(Loop, GivesTheResultAgainAndAgain) {
+  auto loop = make();
+  EXPECT_EQ(loop->run(answer()), 42);
+  EXPECT_EQ(loop->run(nested(1000)), 1000);
+  EXPECT_EQ(loop->run(answer()), 42);
+  loop->run(sleep_for(absl::Microseconds(1)));
+}
+
+TEST(Loop, RethrowsTheVeryException) {
+  auto loop = make();
+  EXPECT_THROW((void)loop->run(failing()), std::out_of_range);
+  EXPECT_EQ(loop->run(answer()), 42);
+}
+
+TEST(Loop, RunNestedIsRefused) {
+  auto loop = make();
+  auto second = make();
+  const auto test = [&]() -> Task<> {
+    EXPECT_THROW((void)loop->run(answer()), std::logic_error);
+    EXPECT_THROW((void)second->run(answer()), std::logic_error);
+    EXPECT_EQ(&Loop::current(), loop.get());
+    co_return;
+  };
+  loop->run(test());
+  EXPECT_EQ(second->run(answer()), 42);
+}
+
+TEST(Loop, BelongsToTheThreadOfItsFirstRun) {
+  auto loop = make();
+  std::thread([&] {
+    EXPECT_EQ(loop->run(answer()), 42);
+    EXPECT_EQ(loop->run(answer()), 42);
+  }).join();
+  EXPECT_THROW((void)loop->run(answer()), std::logic_error);
+}
+
+TEST(Loop, SeveralLoopsOnOneThread) {
+  auto first = make();
+  auto second = make();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(first->run(answer()), 42);
+    EXPECT_EQ(second->run(answer()), 42);
+  }
+  first.reset();
+  EXPECT_EQ(second->run(answer()), 42);
+}
+
+TEST(Loop, TasksStandStillBetweenRuns) {
+  auto loop = make();
+  int ticks = 0;
+  const auto ticking = [&]() -> Task<> {
+    for (;;) {
+      ++ticks;
+      co_await yield();
+    }
+  };
+  JoinHandle<void> handle;
+  const auto start = [&]() -> Task<> {
+    handle = spawn(ticking());
+    co_await yield();
+  };
+  loop->run(start());
+  const int before = ticks;
+  EXPECT_GT(before, 0);
+  loop->run(sleep_for(absl::Nanoseconds(1)));
+  EXPECT_GT(ticks, before);
+}
+
+TEST(Loop, IsKnownWhereItRunsOnly) {
+  auto loop = make();
+  EXPECT_THROW((void)Loop::current(), LookupError);
+  const auto test = [&]() -> Task<> {
+    EXPECT_EQ(&Loop::current(), loop.get());
+    std::thread([] { EXPECT_THROW((void)Loop::current(), LookupError); }).join();
+    co_return;
+  };
+  loop->run(test());
+  EXPECT_THROW((void)Loop::current(), LookupError);
+  EXPECT_THROW((void)spawn(answer()), LookupError);
+  try {
+    (void)Loop::current();
+  } catch (const LookupError& e) {
+    EXPECT_NE(std::string(e.what()).find("LoopHandle::current()"), std::string::npos);
   }
 }
 
-std::unique_ptr<Loop> make() {
-  auto loop = Loop::create();
-  EXPECT_TRUE(loop.ok()) << loop.status();
-  return std::move(*loop);
+// --- options
+
+TEST(Loop, ReportsWhatNobodyAwaitsOnce) {
+  Reports reports;
+  {
+    auto loop = make(reports.options());
+    const auto test = []() -> Task<> {
+      (void)spawn(failing(), "dropped");
+      { const JoinHandle<int> kept = spawn(failing(), "kept"); co_await sleep_for(absl::Microseconds(1)); }
+      JoinHandle<int> awaited = spawn(failing(), "awaited");
+      EXPECT_THROW((void)co_await awaited, std::out_of_range);
+      JoinHandle<void> cancelled = spawn(sleep_for(absl::InfiniteDuration()), "cancelled");
+      cancelled.cancel();
+      co_await sleep_for(absl::Microseconds(1));
+    };
+    loop->run(test());
+  }
+  EXPECT_EQ(reports.all, (std::vector<std::string>{"dropped: mine", "kept: mine"}));
 }
 
-TEST(Loop, RunsATask) {
+TEST(Loop, ReportsOnStderrByDefault) {
   auto loop = make();
+  const auto test = []() -> Task<> {
+    (void)spawn(failing(), "the name");
+    co_await sleep_for(absl::Microseconds(1));
+  };
+  ::testing::internal::CaptureStderr();
+  loop->run(test());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "weir: unhandled exception in task 'the name': mine\n");
+}
+
+TEST(Loop, NamesATaskThatBlocksIt) {
+  LoopOptions options;
+  options.stall_threshold = absl::Milliseconds(20);
+  testing::ScriptedLoop loop({}, options);
+  const auto blocking = [&]() -> Task<> {
+    loop.kernel.advance(19'999'999);
+    co_await yield();
+    loop.kernel.advance(21'500'000);
+    co_await yield();
+    loop.kernel.advance(1000);
+  };
+  const auto test = [&]() -> Task<> { co_await spawn(blocking(), "slow one"); };
+  ::testing::internal::CaptureStderr();
+  loop->run(test());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "weir: task 'slow one' blocked its loop for 21.5 ms\n");
+}
+
+TEST(Loop, PinsItsThread) {
+  const int cpu = ::sched_getcpu();
+  ASSERT_GE(cpu, 0);
+  std::thread([cpu] {
+    LoopOptions options;
+    options.cpu = cpu;
+    auto loop = make(options);
+    loop->run(yield());
+    cpu_set_t set;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof set, &set), 0);
+    EXPECT_EQ(CPU_COUNT(&set), 1);
+    EXPECT_TRUE(CPU_ISSET(cpu, &set));
+  }).join();
+}
+
+TEST(Loop, SaysWhichCpuItCannotHave) {
+  LoopOptions options;
+  options.cpu = 100'000;
+  auto loop = make(options);
+  try {
+    (void)loop->run(answer());
+    ADD_FAILURE() << "pinned";
+  } catch (const std::runtime_error& e) {
+    EXPECT_NE(std::string(e.what()).find("100000"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Loop, CreationFailsWithoutAnEventfd) {
+  testing::FakeKernel kernel;
+  kernel.eventfd_error = EMFILE;
+  const auto loop = internal::LoopAccess::create(std::make_unique<testing::ScriptedRing>(kernel), kernel, {});
+  ASSERT_FALSE(loop.ok());
+  EXPECT_NE(std::string(loop.status().message()).find("eventfd"), std::string::npos);
+}
+
+TEST(Loop, RunFailsWhenTheRingCannotBeEnabled) {
+  testing::ScriptedLoop loop({.enable_result = -EBADFD});
+  EXPECT_THROW((void)loop->run(answer()), std::runtime_error);
+}
+
+TEST(Loop, StatsCountWhatThereIs) {
+  auto loop = make();
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> sleeper = spawn(sleep_for(absl::Hours(1)));
+    JoinHandle<void> for_ever = spawn(sleep_for(absl::InfiniteDuration()));
+    co_await sleep_for(absl::Microseconds(1));
+    const LoopStats stats = loop->stats();
+    EXPECT_EQ(stats.tasks, 3u);
+    EXPECT_LE(stats.operations, 1u);  // the wake-up
+    EXPECT_GE(stats.turns, 1u);
+    sleeper.cancel();
+    for_ever.cancel();
+    co_await sleep_for(absl::Microseconds(1));
+    EXPECT_EQ(loop->stats().tasks, 1u);
+  };
+  loop->run(test());
+  EXPECT_EQ(loop->stats().tasks, 0u);
+}
+
+// --- the end
+
+class Pipe {
+ public:
+  Pipe() { EXPECT_EQ(::pipe2(ends_.data(), O_CLOEXEC), 0); }
+  ~Pipe() {
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  int reader() const { return ends_[0]; }
+
+ private:
+  std::array<int, 2> ends_{};
+};
+
+Task<> read_into_own_memory(int fd, bool& gone) {
+  const Mark mark(gone);
+  const auto buffer = std::make_unique<std::array<char, 4096>>();
+  const auto read = [&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, fd, buffer->data(), 4096, 0); };
+  (void)co_await submit(read);
+}
+
+Task<> sleep_marked(absl::Duration duration, bool& gone) {
+  const Mark mark(gone);
+  co_await sleep_for(duration);
+}
+
+Task<> join_marked(JoinHandle<void> other, bool& gone) {
+  const Mark mark(gone);
+  co_await other;
+}
+
+TEST(LoopEnd, SuspendedTasksOperationsInFlightAndTimersAreTakenBack) {
+  const Pipe pipe;
+  Reports reports;
+  std::array<bool, 6> gone{};
+  auto loop = make(reports.options());
+  const auto start = [&]() -> Task<> {
+    (void)spawn(read_into_own_memory(pipe.reader(), gone[0]));
+    (void)spawn(sleep_marked(absl::Hours(1), gone[1]));
+    (void)spawn(sleep_marked(absl::InfiniteDuration(), gone[2]));
+    (void)spawn(join_marked(spawn(sleep_marked(absl::Hours(2), gone[3])), gone[4]));
+    co_await sleep_for(absl::Microseconds(1));
+    (void)spawn(read_into_own_memory(pipe.reader(), gone[5]));  // not submitted yet when the loop goes
+    co_await yield();
+  };
+  loop->run(start());
+  loop.reset();
+  EXPECT_EQ(gone, (std::array<bool, 6>{true, true, true, true, true, true}));
+  EXPECT_TRUE(reports.all.empty()) << reports.all.front();
+}
+
+TEST(LoopEnd, ShieldsAndTheCloseOfWithFinish) {
+  auto loop = make();
+  bool shield_finished = false;
+  bool closed = false;
+  const auto shielded = [&]() -> Task<> {
+    for (int i = 0; i < 3; ++i) co_await sleep_for(absl::Microseconds(100));
+    shield_finished = true;
+  };
+  const auto caller = [&]() -> Task<> { co_await shield(shielded()); };
+  class Resource {
+   public:
+    explicit Resource(bool& closed) : closed_(closed) {}
+    Task<> close() {
+      co_await gather(sleep_for(absl::Microseconds(100)), sleep_for(absl::Microseconds(200)));
+      EXPECT_NO_THROW((void)Loop::current());
+      closed_ = true;
+    }
+
+   private:
+    bool& closed_;
+  };
+  const auto body = [](Resource&) -> Task<> { co_await sleep_for(absl::InfiniteDuration()); };
+  const auto user = [&]() -> Task<> { co_await with(Resource(closed), body); };
+  const auto start = [&]() -> Task<> {
+    (void)spawn(caller());
+    (void)spawn(user());
+    co_await sleep_for(absl::Microseconds(1));
+  };
+  loop->run(start());
+  loop.reset();
+  EXPECT_TRUE(shield_finished);
+  EXPECT_TRUE(closed);
+}
+
+TEST(LoopEnd, TasksSpawnedMeanwhileAreCancelledBeforeTheyStart) {
+  auto loop = make();
+  bool started = false;
+  const auto late = [&]() -> Task<> {
+    started = true;
+    co_return;
+  };
+  const auto spawner = [&]() -> Task<> {
+    try {
+      co_await sleep_for(absl::InfiniteDuration());
+    } catch (const Cancelled&) {
+      (void)spawn(late());
+      throw;
+    }
+  };
+  const auto start = [&]() -> Task<> {
+    (void)spawn(spawner());
+    co_await sleep_for(absl::Microseconds(1));
+  };
+  loop->run(start());
+  loop.reset();
+  EXPECT_FALSE(started);
+}
+
+Task<> finish_later(bool& finished) {
+  for (int i = 0; i < 3; ++i) co_await sleep_for(absl::Microseconds(100));
+  finished = true;
+}
+
+// A post that was accepted in time, and is delivered when the tasks are gone, spawns one that finishes all the same.
+TEST(LoopEnd, WhatTheLastPostsBeginIsFinished) {
+  auto loop = make();
+  loop->run(yield());
+  bool finished = false;
+  loop->handle().post([&finished, loop = loop.get()] {
+    EXPECT_FALSE(loop->handle().alive());
+    (void)internal::spawn_owned(finish_later(finished), "shielded", true);
+  });
+  loop.reset();
+  EXPECT_TRUE(finished);
+}
+
+TEST(LoopEnd, AThreadThatEndsFirstShutsItsLoopDown) {
+  const Pipe pipe;
+  std::array<bool, 2> gone{};
+  std::unique_ptr<Loop> loop;
+  std::optional<LoopHandle> handle;
+  std::thread([&] {
+    loop = make();
+    handle.emplace(loop->handle());
+    const auto start = [&]() -> Task<> {
+      (void)spawn(read_into_own_memory(pipe.reader(), gone[0]));
+      (void)spawn(sleep_marked(absl::Hours(1), gone[1]));
+      co_await sleep_for(absl::Microseconds(1));
+    };
+    loop->run(start());
+  }).join();
+  EXPECT_EQ(gone, (std::array<bool, 2>{true, true}));
+  EXPECT_FALSE(handle->alive());
+  EXPECT_THROW(handle->post([] {}), LoopClosed);
+  auto own = make();
+  EXPECT_EQ(own->run(answer()), 42);
+  loop.reset();
+  EXPECT_EQ(own->run(answer()), 42);  // closing the other ring did nothing to this one
+}
+
+TEST(LoopEnd, HandlesOfTasksOutliveIt) {
+  auto loop = make();
+  JoinHandle<void> suspended;
+  JoinHandle<int> ended;
+  const auto start = [&]() -> Task<> {
+    suspended = spawn(sleep_for(absl::InfiniteDuration()));
+    ended = spawn(answer());
+    co_await sleep_for(absl::Microseconds(1));
+  };
+  loop->run(start());
+  loop.reset();
+  EXPECT_TRUE(suspended.done());
+  EXPECT_TRUE(ended.done());
+  suspended.cancel();
+  std::thread([handle = std::move(suspended)] { handle.cancel(); }).join();
+}
+
+TEST(LoopEnd, ThousandsOfOperationsOnASmallRing) {
+  const Pipe pipe;
+  auto loop = make({.sq_entries = 8, .cq_entries = 16});
+  std::vector<char> bytes(5000);
+  const auto start = [&]() -> Task<> {
+    for (char& byte : bytes) {
+      char* const to = &byte;
+      (void)spawn(submit([to, &pipe](io_uring_sqe* sqe) { io_uring_prep_read(sqe, pipe.reader(), to, 1, 0); }));
+    }
+    co_await sleep_for(absl::Microseconds(1));
+  };
+  loop->run(start());
+  EXPECT_GE(loop->stats().operations, 5000u);
+  loop.reset();
+}
+
+TEST(LoopEnd, OverAScriptedRingNothingStaysPending) {
+  testing::ScriptedLoop loop({.sq_entries = 2, .cq_entries = 4});
+  const auto start = [&]() -> Task<> {
+    for (int i = 0; i < 50; ++i) (void)spawn(testing::operate(IORING_OP_READV, i, i % 2 == 0));
+    co_await sleep_for(absl::Milliseconds(1));
+  };
+  loop->run(start());
+  for (int i = 0; i < 20; ++i) loop.ring.refuse(i % 2 == 0 ? -EBUSY : -EAGAIN);
+  bool wake_up_cancelled = false;
+  loop.ring.on_enter = [&](testing::ScriptedRing& ring, bool) {
+    for (const io_uring_sqe& entry : ring.pending()) {
+      wake_up_cancelled |= entry.opcode == IORING_OP_ASYNC_CANCEL && ring.count(IORING_OP_READV) == 0;
+    }
+  };
+  loop.destroy_loop();
+  EXPECT_TRUE(wake_up_cancelled);
+}
+
+// A wake-up is written at the moment in which its read is cancelled.
+TEST(LoopEnd, TheWakeUpIsWrittenWhileItIsCancelled) {
+  testing::ScriptedLoop loop;
+  loop->run(sleep_for(absl::Milliseconds(1)));
+  loop.ring.by_hand = {IORING_OP_ASYNC_CANCEL};
+  loop.ring.on_enter = [&](testing::ScriptedRing& ring, bool) {
+    const io_uring_sqe* cancel = ring.find(IORING_OP_ASYNC_CANCEL);
+    if (cancel == nullptr) return;
+    loop.kernel.write_eventfd(testing::FakeKernel::kWakeUpFd);
+    ring.complete(*cancel, -ENOENT);
+  };
+  loop.destroy_loop();
+}
+
+TEST(LoopEnd, AForkedChildMayDestroyItsCopy) {
+  const Pipe pipe;
+  std::array<bool, 2> gone{};
+  auto loop = make();
+  const auto start = [&]() -> Task<> {
+    (void)spawn(read_into_own_memory(pipe.reader(), gone[0]));
+    (void)spawn(sleep_marked(absl::Hours(1), gone[1]));
+    co_await sleep_for(absl::Microseconds(1));
+  };
+  loop->run(start());
+  EXPECT_EQ(testing::exit_status_of([&] {
+              try {
+                (void)loop->run(answer());
+                return 1;
+              } catch (const std::logic_error&) {
+              }
+              loop.reset();
+              auto own = Loop::create();
+              return own.ok() && (*own)->run(answer()) == 42 ? 0 : 2;
+            }),
+            0);
+  EXPECT_EQ(gone, (std::array<bool, 2>{false, false}));
   EXPECT_EQ(loop->run(answer()), 42);
-  EXPECT_EQ(loop->run(nested(100'000)), 100'000);
-  loop->run(nops(1000));
 }
 
-Task<> sleeps() {
-  co_await sleep_for(absl::Milliseconds(5));
-  auto [a, b] = co_await gather(answer(), answer());
-  EXPECT_EQ(a + b, 84);
-  auto late = co_await timeout(absl::Milliseconds(1), sleep_for(absl::InfiniteDuration()));
-  EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
-  auto fine = co_await timeout(absl::Seconds(100), answer());
-  EXPECT_EQ(fine.value(), 42);
-  auto handle = spawn(sleep_for(absl::InfiniteDuration()));
-  co_await yield();
-  handle.cancel();
-  EXPECT_THROW(co_await handle, Cancelled);
-  auto first = co_await race(sleep_for(absl::InfiniteDuration()), answer());
-  EXPECT_EQ(first.index(), 1u);
-  EXPECT_EQ(co_await shield(answer()), 42);
-  TaskGroup group;
-  group.spawn(answer());
-  co_await group.join();
-  int fds[2];
-  EXPECT_EQ(pipe(fds), 0);
-  char c;
-  const auto read = [&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, fds[0], &c, 1, 0); };
-  auto none = co_await timeout(absl::Milliseconds(1), submit(read));
-  EXPECT_EQ(none.status().code(), absl::StatusCode::kDeadlineExceeded);
+TEST(LoopEnd, ExceptionsOutOfRunLeaveTasksThatEndWithTheLoop) {
+  bool gone = false;
+  {
+    auto loop = make();
+    const auto test = [&]() -> Task<> {
+      (void)spawn(sleep_marked(absl::Hours(1), gone));
+      co_await yield();
+      throw std::runtime_error("mine");
+    };
+    EXPECT_THROW(loop->run(test()), std::runtime_error);
+    EXPECT_FALSE(gone);
+  }
+  EXPECT_TRUE(gone);
 }
 
-TEST(Loop, Waits) {
-  auto loop = make();
-  loop->run(sleeps());
-  (void)0;
-}
-
-Task<> leave_one() {
-  (void)spawn(sleep_for(absl::InfiniteDuration()));
-  co_await yield();
-}
-
-TEST(Loop, DestroyedWithATask) {
-  auto loop = make();
-  loop->run(leave_one());
-}
+static_assert(!std::is_aggregate_v<JoinHandle<int>> && !std::is_aggregate_v<LoopHandle>);
+static_assert(std::is_aggregate_v<LoopOptions> && std::is_trivially_destructible_v<LoopOptions>);
 
 }  // namespace
 }  // namespace weir
