@@ -40,7 +40,9 @@ class Submissions {
   bool has_completions() const noexcept { return backlog_next_ < backlog_.size() || ring_.completions() != 0; }
 
   // Something that the kernel has to know of before the loop sleeps has no slot yet: the kernel said "later".
-  bool waits_for_slot() const noexcept { return !for_slot_.empty(); }
+  bool waits_for_slot() const noexcept {
+    return !for_slot_.empty() || (!for_admission_.empty() && admitted_ < admitted_max_);
+  }
 
   // One enter, counted. Negative: an errno that is not "later".
   int enter(bool wait, int64_t timeout_ns) noexcept;

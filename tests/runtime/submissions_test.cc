@@ -136,6 +136,32 @@ TEST(Submissions, DoesNotSleepWhileSomethingHasNoSlot) {
   EXPECT_EQ(results.size(), 6u);
 }
 
+// The same for one that was admitted at last, when the queue was full.
+TEST(Submissions, DoesNotSleepWhileSomethingThatIsAdmittedHasNoSlot) {
+  ScriptedLoop loop({.sq_entries = 2, .cq_entries = 4});  // admits 3
+  int enters_that_take_nothing = 0;
+  bool slept_without = false;
+  loop.ring.on_enter = [&](ScriptedRing& ring, bool wait) {
+    if (ring.take_max == 0) {
+      if (++enters_that_take_nothing == 1) ring.complete(*ring.find(kOp), 0);
+      if (enters_that_take_nothing == 3) ring.take_max = UINT32_MAX;
+    } else if (wait && enters_that_take_nothing != 0) {
+      const auto is_last = [](const io_uring_sqe& entry) { return entry.opcode == kOp && entry.fd == 3; };
+      slept_without |= std::none_of(ring.pending().begin(), ring.pending().end(), is_last);
+      complete_all(ring, wait);
+    }
+  };
+  loop->run([](ScriptedRing* ring) -> Task<> {
+    std::vector<JoinHandle<int>> handles;
+    for (int device = 0; device < 4; ++device) handles.push_back(spawn(operate(kOp, device, false)));
+    co_await sleep_for(absl::Milliseconds(1));
+    ring->take_max = 0;
+    for (int peer = 10; peer < 12; ++peer) handles.push_back(spawn(operate(kOp, peer, true)));
+    for (auto& handle : handles) (void)co_await handle;
+  }(&loop.ring));
+  EXPECT_FALSE(slept_without);
+}
+
 TEST(Submissions, AnErrorThatIsNotLaterEndsRun) {
   ScriptedLoop loop;
   loop.ring.refuse(-EBADR);
