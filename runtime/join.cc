@@ -77,6 +77,7 @@ bool JoinAwaiterBase::await_ready() const {
   if (!state_.on_own_loop()) {
     throw std::logic_error("weir: a JoinHandle is awaited on the loop of its task; reach it with on() from another");
   }
+  if (&state_ == thread_state.root) throw DeadlockError("weir: a task awaits its own JoinHandle, and so would never end");
   return state_.done();
 }
 

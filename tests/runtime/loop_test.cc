@@ -146,6 +146,7 @@ TEST(Loop, TasksStandStillBetweenRuns) {
   EXPECT_GT(before, 0);
   loop->run(sleep_for(absl::Nanoseconds(1)));
   EXPECT_GT(ticks, before);
+  loop.reset();  // before what the task refers to
 }
 
 TEST(Loop, IsKnownWhereItRunsOnly) {
@@ -164,6 +165,17 @@ TEST(Loop, IsKnownWhereItRunsOnly) {
   } catch (const LookupError& e) {
     EXPECT_NE(std::string(e.what()).find("LoopHandle::current()"), std::string::npos);
   }
+}
+
+TEST(Loop, ATaskThatAwaitsItselfIsTold) {
+  auto loop = make();
+  JoinHandle<void> handle;
+  const auto itself = [&]() -> Task<> { co_await handle; };
+  const auto test = [&]() -> Task<> {
+    handle = spawn(itself());
+    EXPECT_THROW(co_await handle, DeadlockError);
+  };
+  loop->run(test());
 }
 
 // --- options
