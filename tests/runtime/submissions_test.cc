@@ -147,7 +147,7 @@ TEST(Submissions, DoesNotSleepWhileSomethingThatIsAdmittedHasNoSlot) {
       if (enters_that_take_nothing == 3) ring.take_max = UINT32_MAX;
     } else if (wait && enters_that_take_nothing != 0) {
       const auto is_last = [](const io_uring_sqe& entry) { return entry.opcode == kOp && entry.fd == 3; };
-      slept_without |= std::none_of(ring.pending().begin(), ring.pending().end(), is_last);
+      slept_without |= std::none_of(ring.seen.begin(), ring.seen.end(), is_last);
       complete_all(ring, wait);
     }
   };
