@@ -1,13 +1,13 @@
 #include "weir/tools/tour/destination.h"
 
-#include <netdb.h>
 #include <sys/socket.h>
 
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
-#include "weir/bridge/threaded.h"
+#include "weir/bridge/net.h"
 #include "weir/tools/tour/checker.h"
 
 namespace tour {
@@ -37,29 +37,30 @@ weir::Task<void> check_one(weir::TcpListener listener) {
   if (!sent.ok()) fail(std::string(sent.message()));
 }
 
-// Blocks: for a thread. Throws when there is no such host.
-weir::SocketAddress look_up(std::string where) {
+using Addresses = std::vector<weir::SocketAddress>;
+
+weir::Task<Addresses> look_up(std::string where) {
+  const absl::StatusOr<weir::SocketAddress> numeric = weir::SocketAddress::parse(where);
+  if (numeric.ok()) co_return Addresses{*numeric};
   const std::size_t colon = where.rfind(':');
-  const std::string host = where.substr(0, colon);
-  const std::string port = colon == where.npos ? "" : where.substr(colon + 1);
-  if (host.empty() || port.empty()) fail("--connect=" + where + ": wants HOST:PORT, such as localhost:9000");
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0) {
-    fail("--connect=" + where + ": " + ::gai_strerror(error));
+  if (colon == where.npos || colon == 0 || colon + 1 == where.size()) {
+    fail("--connect=" + where + ": wants HOST:PORT, such as localhost:9000");
   }
-  absl::StatusOr<weir::SocketAddress> address = weir::SocketAddress::from_sockaddr(found->ai_addr, found->ai_addrlen);
-  ::freeaddrinfo(found);
-  if (!address.ok()) fail("--connect=" + where + ": " + std::string(address.status().message()));
-  return *std::move(address);
+  absl::StatusOr<Addresses> addresses = co_await weir::resolve(where.substr(0, colon), where.substr(colon + 1));
+  if (!addresses.ok()) fail(std::string(addresses.status().message()));
+  co_return *std::move(addresses);
 }
 
-weir::Task<weir::TcpStream> connected(weir::SocketAddress address) {
-  absl::StatusOr<weir::TcpStream> stream = co_await weir::timeout(kConnectPatience, weir::TcpStream::connect(address));
-  if (absl::IsDeadlineExceeded(stream.status())) fail("connect " + address.to_string() + ": no answer for 10 seconds");
-  if (!stream.ok()) fail(std::string(stream.status().message()));
-  co_return *std::move(stream);
+// To the first that takes the connection; a name may stand for an address of each family. The last refusal is thrown.
+weir::Task<weir::TcpStream> connected(Addresses addresses) {
+  std::string refusal = "no address to connect to";
+  for (const weir::SocketAddress& address : addresses) {
+    absl::StatusOr<weir::TcpStream> stream = co_await weir::timeout(kConnectPatience, weir::TcpStream::connect(address));
+    if (stream.ok()) co_return *std::move(stream);
+    refusal = absl::IsDeadlineExceeded(stream.status()) ? "connect " + address.to_string() + ": no answer for 10 seconds"
+                                                        : std::string(stream.status().message());
+  }
+  fail(refusal);
 }
 
 }  // namespace
@@ -70,17 +71,14 @@ weir::Task<Destination> Destination::checked() {
   if (!listener.ok()) fail(std::string(listener.status().message()));
   const weir::SocketAddress address = listener->local_address();
   weir::JoinHandle<void> server = weir::spawn(check_one(*std::move(listener)), "server");
-  weir::TcpStream stream = co_await connected(address);
+  Addresses addresses(1, address);
+  weir::TcpStream stream = co_await connected(std::move(addresses));
   co_return Destination(std::move(stream), address.to_string(), std::move(server));
 }
 
 weir::Task<Destination> Destination::connect(std::string where) {
-  absl::StatusOr<weir::SocketAddress> address = weir::SocketAddress::parse(where);
-  if (!address.ok()) {
-    const auto resolve = weir::threaded(look_up);
-    address = co_await resolve(where);
-  }
-  weir::TcpStream stream = co_await connected(*address);
+  Addresses addresses = co_await look_up(where);
+  weir::TcpStream stream = co_await connected(std::move(addresses));
   co_return Destination(std::move(stream), std::move(where), {});
 }
 
