@@ -1,0 +1,255 @@
+#include "weir/runtime/root.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weir/runtime.h"
+#include "weir/tests/testing/scripted_loop.h"
+
+namespace weir::internal {
+namespace {
+
+using testing::ScriptedLoop;
+
+// A place to wait in, left by ready() of the test.
+class Place final : public Suspension {
+ public:
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> point) noexcept {
+    root_ = thread_state.root;
+    root_->wait(point, *this);
+  }
+  void await_resume() const noexcept {}
+  void cancel() noexcept override { ++cancels; }
+  void leave() noexcept { root_->ready(); }
+  int cancels = 0;
+
+ private:
+  Root* root_ = nullptr;
+};
+
+TEST(Root, IsKnownInItsTaskOnly) {
+  EXPECT_THROW((void)Root::current(), LookupError);
+  ScriptedLoop loop;
+  const auto test = []() -> Task<> {
+    EXPECT_EQ(Root::current().name(), "run");
+    JoinHandle<void> named = spawn([]() -> Task<> {
+      EXPECT_EQ(Root::current().name(), "the name");
+      co_return;
+    }(), "the name");
+    co_await named;
+  };
+  loop->run(test());
+  EXPECT_THROW((void)Root::current(), LookupError);
+}
+
+TEST(Root, ACancelReachesThePlaceOnceAndTheTaskWaitsOn) {
+  ScriptedLoop loop;
+  Place place;
+  bool resumed = false;
+  const auto waits = [&]() -> Task<> {
+    co_await place;
+    resumed = true;
+    co_await yield();
+    ADD_FAILURE() << "a cancelled task went on";
+  };
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> handle = spawn(waits());
+    co_await yield();
+    handle.cancel();
+    handle.cancel();
+    EXPECT_EQ(place.cancels, 1);
+    co_await yield();
+    EXPECT_FALSE(resumed);  // the place has not let go
+    place.leave();
+    EXPECT_THROW(co_await handle, Cancelled);
+  };
+  loop->run(test());
+  EXPECT_TRUE(resumed);
+}
+
+TEST(Root, ACancelAfterReadyDoesNotReachThePlace) {
+  ScriptedLoop loop;
+  Place place;
+  bool resumed = false;
+  const auto waits = [&]() -> Task<> {
+    co_await place;
+    resumed = true;
+  };
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> handle = spawn(waits());
+    co_await yield();
+    place.leave();
+    handle.cancel();
+    co_await handle;  // no further co_await in it: it has succeeded
+  };
+  loop->run(test());
+  EXPECT_TRUE(resumed);
+  EXPECT_EQ(place.cancels, 0);
+}
+
+TEST(Root, ATaskThatCancelsItselfGoesOnToItsNextAwait) {
+  ScriptedLoop loop;
+  JoinHandle<void> handle;
+  bool went_on = false;
+  const auto itself = [&]() -> Task<> {
+    handle.cancel();
+    went_on = true;
+    co_await yield();
+    ADD_FAILURE() << "a cancelled task went on";
+  };
+  const auto test = [&]() -> Task<> {
+    handle = spawn(itself());
+    EXPECT_THROW(co_await handle, Cancelled);
+  };
+  loop->run(test());
+  EXPECT_TRUE(went_on);
+}
+
+TEST(Root, ACancelIsAStateUntilTheEnd) {
+  ScriptedLoop loop;
+  int thrown = 0;
+  const auto stubborn = [&]() -> Task<> {
+    for (int i = 0; i < 3; ++i) {
+      try {
+        co_await yield();
+      } catch (const Cancelled&) {
+        ++thrown;
+      }
+    }
+  };
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> handle = spawn(stubborn());
+    co_await yield();
+    handle.cancel();
+    co_await handle;
+  };
+  loop->run(test());
+  EXPECT_EQ(thrown, 2);  // one yield was under way
+}
+
+TEST(CancelScope, InterruptsWhatRunsInsideAndEndsWithIt) {
+  ScriptedLoop loop;
+  const auto test = []() -> Task<> {
+    Root& root = Root::current();
+    {
+      CancelScope outer(root, CancelScope::Kind::kOpen);
+      {
+        CancelScope inner(root, CancelScope::Kind::kOpen);
+        inner.cancel();
+        EXPECT_TRUE(root.interrupted());
+        EXPECT_FALSE(inner.outer_interrupted());
+        EXPECT_THROW(co_await yield(), Cancelled);
+      }
+      EXPECT_FALSE(root.interrupted());
+      co_await yield();
+      CancelScope inner(root, CancelScope::Kind::kOpen);
+      outer.cancel();
+      EXPECT_TRUE(root.interrupted());
+      EXPECT_TRUE(inner.outer_interrupted());
+    }
+    EXPECT_FALSE(root.interrupted());
+    EXPECT_FALSE(root.cancelled());
+    co_await yield();
+  };
+  loop->run(test());
+}
+
+TEST(CancelScope, AMaskHidesWhatIsOutside) {
+  ScriptedLoop loop;
+  Place place;
+  bool after_mask = false;
+  const auto masked = [&]() -> Task<> {
+    Root& root = Root::current();
+    {
+      const CancelScope mask(root, CancelScope::Kind::kMask);
+      co_await place;
+      EXPECT_TRUE(root.cancelled());
+      EXPECT_FALSE(root.interrupted());
+      co_await yield();
+      {
+        CancelScope open(root, CancelScope::Kind::kOpen);  // inside the mask a deadline still works
+        open.cancel();
+        EXPECT_TRUE(root.interrupted());
+        EXPECT_FALSE(open.outer_interrupted());
+      }
+      co_await yield();
+    }
+    EXPECT_TRUE(root.interrupted());
+    after_mask = true;
+    co_await yield();
+    ADD_FAILURE() << "a cancelled task went on";
+  };
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> handle = spawn(masked());
+    co_await yield();
+    handle.cancel();
+    EXPECT_EQ(place.cancels, 0);
+    place.leave();
+    EXPECT_THROW(co_await handle, Cancelled);
+  };
+  loop->run(test());
+  EXPECT_TRUE(after_mask);
+}
+
+TEST(CancelScope, ADeadlineReachesThePlaceInsideIt) {
+  ScriptedLoop loop;
+  Place place;
+  std::optional<CancelScope> scope;
+  const auto waits = [&]() -> Task<> {
+    scope.emplace(Root::current(), CancelScope::Kind::kOpen);
+    co_await place;
+    EXPECT_THROW(co_await yield(), Cancelled);
+    scope.reset();
+    co_await yield();
+  };
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> handle = spawn(waits());
+    co_await yield();
+    scope->cancel();
+    scope->cancel();
+    EXPECT_EQ(place.cancels, 1);
+    handle.cancel();  // interrupted already: the place is not told again
+    EXPECT_EQ(place.cancels, 1);
+    place.leave();
+    EXPECT_THROW(co_await handle, Cancelled);
+  };
+  loop->run(test());
+}
+
+TEST(Root, ListenersAreToldInOrderAndMayLeave) {
+  ScriptedLoop loop;
+  class Listener final : public DoneListener {
+   public:
+    Listener(int number, std::vector<int>& told) : number_(number), told_(told) {}
+    void root_done(Root& root) noexcept override {
+      EXPECT_TRUE(root.done());
+      told_.push_back(number_);
+    }
+
+   private:
+    const int number_;
+    std::vector<int>& told_;
+  };
+  std::vector<int> told;
+  Listener first(1, told), second(2, told), third(3, told);
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> handle = spawn(sleep_for(absl::Milliseconds(1)));
+    Root& root = JoinAccess::state(handle);
+    root.listen(first);
+    root.listen(second);
+    root.listen(third);
+    root.unlisten(second);
+    root.unlisten(second);  // not there: nothing happens
+    co_await handle;
+  };
+  loop->run(test());
+  EXPECT_EQ(told, (std::vector<int>{1, 3}));
+}
+
+}  // namespace
+}  // namespace weir::internal
