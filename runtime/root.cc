@@ -69,8 +69,23 @@ bool Root::computed_interrupt(const CancelScope* from) const noexcept {
 
 void Root::refresh() noexcept {
   const bool before = std::exchange(interrupted_, computed_interrupt(innermost_));
-  if (before || !interrupted_ || place_ == nullptr) return;
-  std::exchange(place_, nullptr)->cancel();
+  if (!before && interrupted_ && place_ != nullptr) tell_place();
+}
+
+// Telling one place may cancel further roots (a gather its children), and those others in turn. They are listed and told
+// by the outermost call, so that cancelling a deep tree of tasks takes constant stack.
+void Root::tell_place() noexcept {
+  static constinit thread_local Root* last_told = nullptr;  // null: nobody is being told
+  if (last_told != nullptr) {
+    last_told = last_told->next_told_ = this;
+    return;
+  }
+  last_told = this;
+  for (Root* root = this; root != nullptr; root = std::exchange(root->next_told_, nullptr)) {
+    // Null: another's cancel has made it ready meanwhile.
+    if (Suspension* const place = std::exchange(root->place_, nullptr)) place->cancel();
+  }
+  last_told = nullptr;
 }
 
 void Root::listen(DoneListener& listener) noexcept {

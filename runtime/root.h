@@ -160,9 +160,11 @@ class Root {
   bool masked() const noexcept;
   bool computed_interrupt(const CancelScope* from) const noexcept;
   void refresh() noexcept;  // after a scope or a flag has changed
+  void tell_place() noexcept;
 
   Engine* engine_ = nullptr;
   Root* next_ready_ = nullptr;
+  Root* next_told_ = nullptr;        // in the list of tell_place()
   std::coroutine_handle<> resume_point_;
   Suspension* place_ = nullptr;      // only while waiting and not yet told of a cancel
   CancelScope* innermost_ = nullptr;
