@@ -56,7 +56,7 @@ void JoinStateBase::note_failure() noexcept {
 
 void JoinStateBase::end() noexcept {
   finish();
-  release();
+  unpin();
 }
 
 void JoinStateBase::report() const noexcept { control_->report(failure(), name()); }
@@ -83,6 +83,7 @@ bool JoinAwaiterBase::await_ready() const {
 
 void JoinAwaiterBase::await_suspend(std::coroutine_handle<> point) noexcept {
   root_ = thread_state.root;
+  state_.pin();
   root_->wait(point, *this);
   state_.listen(*this);
   if (kind_ == JoinKind::kOwn && root_->interrupted()) state_.cancel();

@@ -22,7 +22,7 @@
 
 namespace weir {
 
-template <class R>
+template <class R = void>
 class JoinHandle;
 
 namespace internal {
@@ -56,6 +56,12 @@ class JoinStateBase : public Root {
   // Any thread.
   void request_cancel() noexcept;
 
+  // Who waits for the end needs the result after it, also when the handle is dropped meanwhile. On the task's loop.
+  void pin() noexcept { ++pins_; }
+  void unpin() noexcept {
+    if (--pins_ == 0 && done()) release();
+  }
+
  protected:
   JoinStateBase() = default;
   ~JoinStateBase();
@@ -70,6 +76,7 @@ class JoinStateBase : public Root {
 
   LoopControl* control_ = nullptr;  // one reference of the engine's batch
   std::atomic<int> references_{2};
+  int pins_ = 1;  // the task that runs, and those who wait; together they hold one reference
   bool observed_ = false;
   bool ended_by_cancelled_ = false;
 };
@@ -174,6 +181,7 @@ template <class R, class Fn, class... Args>
 Spawned<R> drive_call(Fn fn, Args... args) {
   Fn own_fn(std::move(fn));
   std::tuple<Args...> own_args(std::move(args)...);
+  Root::current().throw_if_interrupted();  // cancelled before it started: it never does
   auto call = [&own_fn](Args&... held) { return std::invoke(own_fn, std::forward<Args>(held)...); };
   auto awaitable = std::apply(call, own_args);
   co_return co_await std::move(awaitable);
@@ -195,7 +203,9 @@ class JoinAwaiterBase : public Suspension, public DoneListener {
   void await_suspend(std::coroutine_handle<> point) noexcept;
 
  protected:
-  ~JoinAwaiterBase() = default;
+  ~JoinAwaiterBase() {
+    if (root_ != nullptr) state_.unpin();
+  }
   void check_ended() const;  // throws Cancelled when the wait was given up
 
   JoinStateBase& state_;
@@ -289,6 +299,8 @@ template <class R>
 class OwnedJoin {
  public:
   explicit OwnedJoin(JoinHandle<R> handle) noexcept : handle_(std::move(handle)) {}
+  OwnedJoin(OwnedJoin&&) noexcept = default;
+  ~OwnedJoin() { handle_.cancel(); }  // no effect on a task that was awaited
   auto operator co_await() &&;
 
  private:
