@@ -24,46 +24,63 @@ class RemoteCall::CancelThere final : public InboxNode {
 
 LoopControl& running_control() { return Root::current().engine().control(); }
 
-RemoteCall::RemoteCall(ControlRef home, ControlRef there) noexcept : home_(std::move(home)), there_(std::move(there)) {}
+RemoteCall::RemoteCall(ControlRef home, ControlRef there, Context snapshot) noexcept
+    : snapshot_(std::move(snapshot)), home_(std::move(home)), there_(std::move(there)) {}
 
 bool RemoteCall::await_suspend(std::coroutine_handle<> point) {
   root_ = thread_state.root;
   retain();  // the task over there
+  if (!there_->alive() || !there_->push(ask_)) {
+    refused_ = true;
+    release();
+    return false;
+  }
+  // The answer comes through this loop's inbox, so not before the coroutine is suspended.
   root_->wait(point, *this);
-  if (there_->alive() && there_->push(ask_)) return true;
-  root_->stay();
-  refused_ = true;
-  release();
-  return false;
+  return true;
 }
 
 void RemoteCall::check_answer() {
-  if (refused_ || (cut_off_ && !root_->interrupted())) throw_loop_closed("on");
+  if (withdrawn_ || (cut_off_ && root_->interrupted())) throw Cancelled();
+  if (refused_ || cut_off_) throw_loop_closed("on");
   if (start_failure_) std::rethrow_exception(start_failure_);
 }
 
 void RemoteCall::cancel() noexcept {
+  if (!claimed_.exchange(true, std::memory_order_relaxed)) {
+    withdrawn_ = true;
+    return root_->ready();
+  }
   auto* request = new CancelThere(*this);
   if (!there_->push(*request)) request->drop();  // the loop over there has answered, or is about to, as it goes
 }
 
 void RemoteCall::run_there() noexcept {
+  if (claimed_.exchange(true, std::memory_order_relaxed)) return release();
+  if (!there_->alive()) {
+    // This loop is going: it may never turn again, so nothing is begun.
+    cut_off_ = true;
+    return send_answer();
+  }
   try {
     state_ = &begin_there();
   } catch (...) {
     start_failure_ = std::current_exception();
-    const ControlRef home = home_;
-    return static_cast<void>(home->push(answer_));
+    return send_answer();
   }
   state_->listen(answer_);
-  if (cancel_came_) state_->cancel();
 }
 
 void RemoteCall::answer() noexcept {
   cut_off_ = state_->ended_cancelled() && !cancel_came_;
   state_ = nullptr;
   take_result();
-  const ControlRef home = home_;  // the answer may be delivered, and this call gone, within push()
+  send_answer();
+}
+
+void RemoteCall::send_answer() noexcept {
+  // Once the answer is in, this call may be gone, and the home loop with it: push() needs its control block to the end.
+  const ControlRef home = home_;
   // Refused only when the home loop is gone; its task, which waits for this, is gone first.
   home->push(answer_);
 }

@@ -2,9 +2,10 @@
 //
 //   int n = co_await weir::on(other.handle(), [](int x) -> weir::Task<int> { co_return x + 1; }, 41);
 //
-// Calls fn(args...) in a task of its own on the other loop and gives its result here. The function object and the
-// arguments are moved over, and destroyed there. Cancelling who awaits cancels the task over there and waits for it. If
-// the other loop is going or gone: LoopClosed. Cost: an allocation, a frame there, and a post each way.
+// Calls fn(args...) in a task of its own on the other loop and gives its result here. It runs in a snapshot of the context
+// variables taken in the call. The function object and the arguments are moved over, and destroyed there. Cancelling who
+// awaits: what has not begun over there never does; what has is cancelled and waited for. If the other loop is going or
+// gone: LoopClosed. Cost: an allocation, a frame there, and a post each way.
 #pragma once
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weir/runtime/context.h"
 #include "weir/runtime/join.h"
 #include "weir/runtime/loop_handle.h"
 #include "weir/runtime/task.h"
@@ -23,8 +25,10 @@ namespace internal {
 
 // One call between two loops. Counted: who awaits, the task over there, and a cancel on its way.
 //
-//   asked -> (there) running -> answered -> (here) resumed
+//   asked -> (there) claimed, running -> answered -> (here) resumed
+//   asked -> (here) claimed by a cancel, resumed;  (there) dropped
 //
+// claimed_ decides which of the two it is.
 // Each arrow between loops is an inbox node, whose push and take order the memory. Who awaits stays until the answer is
 // in, so the answer always finds it.
 class RemoteCall : public Suspension {
@@ -36,7 +40,7 @@ class RemoteCall : public Suspension {
   bool await_suspend(std::coroutine_handle<> point);
 
  protected:
-  RemoteCall(ControlRef home, ControlRef there) noexcept;
+  RemoteCall(ControlRef home, ControlRef there, Context snapshot) noexcept;
   virtual ~RemoteCall() = default;
 
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }  // the caller holds one
@@ -51,6 +55,8 @@ class RemoteCall : public Suspension {
   virtual void take_result() noexcept = 0;
 
   void check_answer();
+
+  Context snapshot_;  // here, then there
 
   template <class>
   friend class RemoteAwait;
@@ -78,6 +84,7 @@ class RemoteCall : public Suspension {
   void cancel() noexcept final;
   void run_there() noexcept;
   void answer() noexcept;
+  void send_answer() noexcept;
   void answered() noexcept;
 
   const ControlRef home_;
@@ -90,14 +97,16 @@ class RemoteCall : public Suspension {
   bool cut_off_ = false;                  // there, then here: the loop over there went
   bool cancel_came_ = false;              // there
   bool refused_ = false;                  // here: the loop over there was gone
+  bool withdrawn_ = false;                // here: cancelled before it was claimed there
+  std::atomic<bool> claimed_{false};      // relaxed: it orders nothing but itself, the inboxes order the rest
   std::atomic<int> references_{1};
 };
 
 template <class R, class Fn, class... Args>
 class TypedRemoteCall final : public RemoteCall {
  public:
-  TypedRemoteCall(ControlRef home, ControlRef there, Fn fn, Args... args)
-      : RemoteCall(std::move(home), std::move(there)), fn_(std::move(fn)), args_(std::move(args)...) {}
+  TypedRemoteCall(ControlRef home, ControlRef there, Context snapshot, Fn fn, Args... args)
+      : RemoteCall(std::move(home), std::move(there), std::move(snapshot)), fn_(std::move(fn)), args_(std::move(args)...) {}
 
   R result() {
     check_answer();
@@ -108,6 +117,7 @@ class TypedRemoteCall final : public RemoteCall {
  private:
   JoinStateBase& begin_there() override {
     auto call = [this](Args&... args) {
+      const ContextScope scope(snapshot_);
       return internal::begin(drive_call<R, Fn, Args...>(std::move(fn_), std::move(args)...), "on");
     };
     handle_ = std::apply(call, args_);
@@ -152,9 +162,10 @@ class RemoteAwait {
 LoopControl& running_control();
 
 template <class R, class Fn, class... Args>
-Task<R> on_loop(ControlRef there, Fn fn, Args... args) {
+Task<R> on_loop(ControlRef there, Context snapshot, Fn fn, Args... args) {
   using Call = TypedRemoteCall<R, Fn, Args...>;
-  Call* const call = new Call(ControlRef::share(&running_control()), std::move(there), std::move(fn), std::move(args)...);
+  Call* const call = new Call(ControlRef::share(&running_control()), std::move(there), std::move(snapshot), std::move(fn),
+                              std::move(args)...);
   class Drop {
    public:
     explicit Drop(Call& held) noexcept : held_(held) {}
@@ -174,7 +185,8 @@ template <class Fn, class... Args>
 auto on(LoopHandle loop, Fn&& fn, Args&&... args) {
   using R = internal::awaited_t<std::invoke_result_t<std::decay_t<Fn>&, std::decay_t<Args>...>>;
   return internal::on_loop<R, std::decay_t<Fn>, std::decay_t<Args>...>(
-      internal::ControlRef::share(&internal::HandleAccess::control(loop)), std::forward<Fn>(fn), std::forward<Args>(args)...);
+      internal::ControlRef::share(&internal::HandleAccess::control(loop)), internal::Context::current(), std::forward<Fn>(fn),
+      std::forward<Args>(args)...);
 }
 
 }  // namespace weir
