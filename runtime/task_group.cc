@@ -43,7 +43,7 @@ class TaskGroup::State {
     Waiter(State& group, bool for_place) noexcept : group_(group), for_place_(for_place) {}
     bool await_ready() const {
       if (for_place_) Root::current().throw_if_interrupted();
-      return for_place_ ? group_.has_place() && group_.waiters_.empty() : group_.children_.empty();
+      return for_place_ ? group_.has_place() && group_.waiters_.empty() : group_.idle();
     }
     void await_suspend(std::coroutine_handle<> point) noexcept {
       root_ = internal::thread_state.root;
@@ -53,6 +53,8 @@ class TaskGroup::State {
     }
     void await_resume() const {
       if (given_up_) throw Cancelled();
+      if (for_place_ && promised_) group_.place_taken();
+      if (group_.destroyed_) throw std::logic_error("weir: a TaskGroup was destroyed while a task waited in it");
     }
     void cancel() noexcept override {
       if (!for_place_) return group_.cancel();  // goes on waiting for the children's end
@@ -61,7 +63,10 @@ class TaskGroup::State {
       root_->ready();
     }
     bool for_place() const noexcept { return for_place_; }
-    void wake() noexcept { root_->ready(); }
+    void wake(bool with_place) noexcept {
+      promised_ = with_place;
+      root_->ready();
+    }
 
     Waiter* previous = nullptr;
     Waiter* following = nullptr;
@@ -70,15 +75,18 @@ class TaskGroup::State {
     State& group_;
     const bool for_place_;
     bool given_up_ = false;
+    bool promised_ = false;  // a place is kept for it
     Root* root_ = nullptr;
   };
 
   bool has_place() const noexcept { return limit_ == 0 || size_ + promised_ < limit_; }
-  void place_taken() noexcept {
-    if (promised_ > 0) --promised_;
-  }
+  void place_taken() noexcept { --promised_; }
+
+  // Nobody runs, and nobody who was given a place is about to start one.
+  bool idle() const noexcept { return children_.empty() && promised_ == 0; }
 
   void adopt(JoinStateBase& state) {
+    if (!control_) control_ = internal::ControlRef::share(&state.control());
     auto* child = new Child(*this, state);
     children_.push_back(*child);
     ++size_;
@@ -104,10 +112,10 @@ class TaskGroup::State {
   void wake_waiters() noexcept {
     for (Waiter* waiter = waiters_.first(); waiter != nullptr;) {
       Waiter* const following = decltype(waiters_)::after(*waiter);
-      if (waiter->for_place() ? has_place() : children_.empty()) {
+      if (waiter->for_place() ? has_place() : idle()) {
         if (waiter->for_place()) ++promised_;
         waiters_.remove(*waiter);
-        waiter->wake();
+        waiter->wake(waiter->for_place());
       }
       waiter = following;
     }
@@ -118,8 +126,18 @@ class TaskGroup::State {
     for (Child* child = children_.first(); child != nullptr; child = decltype(children_)::after(*child)) child->cancel();
   }
 
-  void orphan_children() noexcept {
+  // The group is gone: its tasks go on without it, cancelled; who waits is told.
+  void destroy() noexcept {
+    destroyed_ = true;
+    if (failure_ != nullptr) control_->report(take_failure(), "group");
+    if (size_ == 0 && waiters_.empty()) return;
+    cancel();
     while (Child* child = children_.pop_front()) child->orphan();
+    while (Waiter* waiter = waiters_.pop_front()) waiter->wake(false);
+    if (size_ == 0) return;
+    control_->report(std::make_exception_ptr(std::logic_error(
+                         "weir: a TaskGroup was destroyed with live tasks, which are cancelled; co_await close() first, or use with()")),
+                     internal::thread_state.root != nullptr ? internal::thread_state.root->name() : "group");
   }
 
   std::size_t size() const noexcept { return size_; }
@@ -135,11 +153,13 @@ class TaskGroup::State {
   internal::IntrusiveList<Child, &Child::previous, &Child::following> children_;
   internal::IntrusiveList<Waiter, &Waiter::previous, &Waiter::following> waiters_;
   std::exception_ptr failure_;
+  internal::ControlRef control_;  // of its tasks' loop, since the first one: where reports go
   bool cancelled_ = false;
+  bool destroyed_ = false;
   bool closing_ = false;
 };
 
-TaskGroup::TaskGroup(TaskGroupOptions options) : state_(std::make_unique<State>(options.limit)) {}
+TaskGroup::TaskGroup(TaskGroupOptions options) : state_(std::make_shared<State>(options.limit)) {}
 TaskGroup::TaskGroup(TaskGroup&&) noexcept = default;
 TaskGroup& TaskGroup::operator=(TaskGroup&& other) noexcept {
   const TaskGroup old(std::move(*this));
@@ -148,44 +168,46 @@ TaskGroup& TaskGroup::operator=(TaskGroup&& other) noexcept {
 }
 
 TaskGroup::~TaskGroup() {
-  if (state_ == nullptr) return;
-  if (std::exception_ptr failure = state_->take_failure()) internal::report_unhandled(std::move(failure));
-  if (state_->size() == 0) return;
-  state_->cancel();
-  state_->orphan_children();
-  internal::report_unhandled(std::make_exception_ptr(std::logic_error(
-      "weir: a TaskGroup was destroyed with live tasks, which are cancelled; co_await close() first, or use with()")));
+  if (state_ != nullptr) state_->destroy();
 }
 
-void TaskGroup::adopt(JoinStateBase& state) { state_->adopt(state); }
+const std::shared_ptr<TaskGroup::State>& TaskGroup::checked_state() const {
+  if (state_ == nullptr) throw std::logic_error("weir: this TaskGroup was moved from");
+  return state_;
+}
 
-Task<void> TaskGroup::free_place() {
-  State& state = *state_;
-  State::Waiter place(state, true);
-  const bool at_once = place.await_ready();
+void TaskGroup::adopt(State& group, JoinStateBase& state) { group.adopt(state); }
+
+Task<void> TaskGroup::free_place(State& group) {
+  State::Waiter place(group, true);
   co_await place;
-  if (!at_once) state.place_taken();
 }
 
-Task<void> TaskGroup::join() {
-  State& state = *state_;
-  State::Waiter all(state, false);
-  co_await all;
-  if (std::exception_ptr failure = state.take_failure()) std::rethrow_exception(failure);
+Task<void> TaskGroup::wait_for_all(std::shared_ptr<State> group) {
+  do {
+    State::Waiter all(*group, false);
+    co_await all;
+  } while (!group->idle());  // one that was woken before may have spawned
+  if (std::exception_ptr failure = group->take_failure()) std::rethrow_exception(failure);
   Root::current().throw_if_interrupted();
 }
 
-void TaskGroup::cancel() noexcept {
-  if (state_ != nullptr) state_->cancel();
+Task<void> TaskGroup::close_all(std::shared_ptr<State> group) {
+  group->set_closing();
+  group->cancel();
+  do {
+    State::Waiter all(*group, false);
+    co_await all;
+  } while (!group->idle());
+  if (std::exception_ptr failure = group->take_failure()) internal::report_unhandled(std::move(failure));
 }
 
-Task<void> TaskGroup::close() {
-  State& state = *state_;
-  state.set_closing();
-  state.cancel();
-  State::Waiter all(state, false);
-  co_await all;
-  if (std::exception_ptr failure = state.take_failure()) internal::report_unhandled(std::move(failure));
+Task<void> TaskGroup::join() { return wait_for_all(checked_state()); }
+
+Task<void> TaskGroup::close() { return close_all(checked_state()); }
+
+void TaskGroup::cancel() noexcept {
+  if (state_ != nullptr) state_->cancel();
 }
 
 std::size_t TaskGroup::size() const noexcept { return state_ == nullptr ? 0 : state_->size(); }

@@ -5,7 +5,7 @@
 //   co_await group.join();
 //
 // The first failure cancels the rest, and join() rethrows it; later ones go to LoopOptions::on_unhandled. Results are
-// dropped. Loop's thread; it can be moved while nobody waits in it. Cost: a frame and a small node a task.
+// dropped. Loop's thread; it may be moved at any time. Cost: a frame and a small node a task.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ class TaskGroup {
  public:
   explicit TaskGroup(TaskGroupOptions options = {});
   TaskGroup(TaskGroup&&) noexcept;
-  TaskGroup& operator=(TaskGroup&&) noexcept;
-  // With live children: cancels them and reports it. Use `with`, or close().
+  TaskGroup& operator=(TaskGroup&&) noexcept;  // what was in it ends as in ~TaskGroup
+  // With live children: cancels them and reports it. Use `with`, or close(). Who waits in it gets std::logic_error.
   ~TaskGroup();
 
   // Starts a task of the group, whatever the limit. A JoinHandle or Call moved in is cancelled with the group. In a group
@@ -35,15 +35,14 @@ class TaskGroup {
   template <class A>
     requires internal::Awaitable<A>
   void spawn(A awaitable) {
-    auto handle = internal::spawn_owned(std::move(awaitable), "group");
-    adopt(internal::JoinAccess::state(handle));
+    start(*checked_state(), std::move(awaitable));
   }
 
   // Waits for a place (first come, first served), then spawns. Runs in a snapshot of the context taken in the call.
   template <class A>
     requires internal::Awaitable<A>
   Task<void> spawn_when_free(A awaitable) {
-    return spawn_later<A>(internal::Context::current(), std::move(awaitable));
+    return spawn_later<A>(checked_state(), internal::Context::current(), std::move(awaitable));
   }
 
   // Waits until all have ended; rethrows the first failure. Cancelling who waits cancels them all, and waits for them.
@@ -60,17 +59,27 @@ class TaskGroup {
  private:
   class State;
 
-  void adopt(internal::JoinStateBase& state);
-  Task<void> free_place();
+  // std::logic_error in a group that was moved from.
+  const std::shared_ptr<State>& checked_state() const;
+  static void adopt(State& group, internal::JoinStateBase& state);
+  static Task<void> free_place(State& group);
+  static Task<void> wait_for_all(std::shared_ptr<State> group);
+  static Task<void> close_all(std::shared_ptr<State> group);
 
   template <class A>
-  Task<void> spawn_later(internal::Context snapshot, A awaitable) {
-    co_await free_place();
-    const internal::ContextScope scope(snapshot);
-    spawn(std::move(awaitable));
+  static void start(State& group, A awaitable) {
+    auto handle = internal::spawn_owned(std::move(awaitable), "group");
+    adopt(group, internal::JoinAccess::state(handle));
   }
 
-  std::unique_ptr<State> state_;
+  template <class A>
+  static Task<void> spawn_later(std::shared_ptr<State> group, internal::Context snapshot, A awaitable) {
+    co_await free_place(*group);
+    const internal::ContextScope scope(snapshot);
+    start(*group, std::move(awaitable));
+  }
+
+  std::shared_ptr<State> state_;  // also held by who waits in it
 };
 
 }  // namespace weir
