@@ -41,17 +41,17 @@ Interval::Interval(absl::Duration period) : period_ns_(absl::ToInt64Nanoseconds(
   if (period_ns_ <= 0 || period == absl::InfiniteDuration()) {
     throw std::invalid_argument("weir::Interval: the period must be positive and finite");
   }
-  next_ns_ = internal::Root::current().engine().now_ns() + period_ns_;
+  next_ns_ = internal::deadline_after(internal::Root::current().engine(), period);
 }
 
 Task<int64_t> Interval::tick() {
   internal::Engine& engine = internal::Root::current().engine();
   const int64_t late_ns = engine.now_ns() - next_ns_;
   const int64_t missed = late_ns > 0 ? late_ns / period_ns_ : 0;
-  next_ns_ += missed * period_ns_;
-  internal::SleepAwaiter sleep(next_ns_);
-  co_await sleep;
-  next_ns_ += period_ns_;
+  const int64_t beat_ns = next_ns_ + missed * period_ns_;
+  internal::SleepAwaiter sleep(beat_ns);
+  co_await sleep;  // one that is cancelled has taken no beat
+  next_ns_ = period_ns_ < internal::kNoDeadline - beat_ns ? beat_ns + period_ns_ : internal::kNoDeadline;
   co_return missed;
 }
 
