@@ -108,8 +108,6 @@ class Root {
     place_ = &place;
   }
 
-  // await_suspend has changed its mind and returns false: nothing is waited for.
-  void stay() noexcept { place_ = nullptr; }
 
   // To the back of the ready queue.
   void ready() noexcept;
