@@ -108,7 +108,6 @@ class Root {
     place_ = &place;
   }
 
-
   // To the back of the ready queue.
   void ready() noexcept;
 
