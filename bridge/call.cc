@@ -13,9 +13,12 @@ CallStateBase::CallStateBase(Executor* executor, CallKind kind, bool wants_stop)
   if (wants_stop) stop_ = std::stop_source();
 }
 
-void CallStateBase::check_loop() const {
-  if (control_.get() == &thread_state.engine->control()) return;
-  throw std::logic_error("weir: a Call is awaited on the loop where it was made");
+void CallStateBase::begin_await() {
+  if (!lazy() && control_.get() != &thread_state.engine->control()) {
+    throw std::logic_error("weir: a Call is awaited on the loop where it was made");
+  }
+  if (awaited_) throw std::logic_error("weir: this Call was awaited before; a Call is awaited once");
+  awaited_ = true;
 }
 
 void CallStateBase::submit() {

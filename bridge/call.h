@@ -59,7 +59,7 @@ class CallStateBase : public Job, public InboxNode {
   static void operator delete(void* state, std::size_t size) noexcept { free_frame(state, size); }
 
   // --- the awaiting task, on the loop
-  void check_loop() const;  // std::logic_error when another loop submitted it
+  void begin_await();  // std::logic_error when another loop submitted it, or it was awaited before
   bool ended() const noexcept { return delivered_; }
   void await(Root& root, std::coroutine_handle<> point, Suspension& place) noexcept;
   // The caller does not want it any more. True: it may go on at once. False: attached and running, wait for the end.
@@ -89,6 +89,7 @@ class CallStateBase : public Job, public InboxNode {
   std::atomic<State> state_{State::kLazy};
   std::atomic<int> references_{1};
   const CallKind kind_;
+  bool awaited_ = false;             // loop
   bool delivered_ = false;           // loop
   bool observed_ = false;            // loop: somebody has, or had, the result
   bool counted_ = false;             // loop: among the jobs that the loop waits for at its end
@@ -178,13 +179,13 @@ class [[nodiscard("co_await the call for its result, or detach() it")]] Call {
 
     bool await_ready() {
       internal::Root& root = internal::Root::current();
+      state_.begin_await();
       if (root.interrupted()) {
         state_.observe();
         if (state_.lazy() || state_.give_up()) throw Cancelled();
         return false;  // attached and running: waits for the end all the same
       }
       if (state_.lazy()) state_.submit();
-      state_.check_loop();
       return state_.ended();
     }
     void await_suspend(std::coroutine_handle<> point) noexcept {
