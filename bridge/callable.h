@@ -27,10 +27,32 @@ struct CallResult<Fn, Args...> {
 template <class Fn, class... Args>
 concept BlockingCallable = requires { typename CallResult<Fn, Args...>::type; };
 
+// A method that, with its object before its arguments, cannot be called: its first parameter may be a stop_token.
+template <class Fn, class... Args>
+concept MethodWantsStop = std::is_member_function_pointer_v<Fn> && sizeof...(Args) != 0 && !BlockingCallable<Fn&, Args...>;
+
 template <class R>
 inline constexpr bool is_generator = false;
 template <class T>
 inline constexpr bool is_generator<Generator<T>> = true;
+
+// Calls it here and now; a stop_token that it wants never stops. The function object itself where it can be called as
+// const, so that the captures of a coroutine lambda live on; else a copy.
+template <class Fn, class... Args>
+decltype(auto) call_here(const Fn& fn, Args&&... args) {
+  if constexpr (std::is_invocable_v<const Fn&, Args...>) {
+    return std::invoke(fn, std::forward<Args>(args)...);
+  } else if constexpr (std::is_invocable_v<const Fn&, std::stop_token, Args...>) {
+    return std::invoke(fn, std::stop_token(), std::forward<Args>(args)...);
+  } else {
+    Fn own(fn);
+    if constexpr (std::is_invocable_v<Fn&, Args...>) {
+      return std::invoke(own, std::forward<Args>(args)...);
+    } else {
+      return std::invoke(own, std::stop_token(), std::forward<Args>(args)...);
+    }
+  }
+}
 
 // A method with its object.
 template <class Method, class Object>

@@ -93,6 +93,8 @@ template <class Fn>
 using sink_item_t = typename SinkOf<typename SignatureOf<Fn>::type>::type;
 template <class Fn>
 concept PushesIntoSink = !std::is_void_v<sink_item_t<Fn>>;
+template <class Fn>
+concept PushingMethod = std::is_member_function_pointer_v<Fn> && PushesIntoSink<Fn>;
 
 // The item of a stream that Fn produces when it is called with Args.
 template <class Fn, class... Args>
@@ -107,9 +109,9 @@ template <PushesIntoSink Fn, class... Args>
 struct ItemOf<Fn, Args...> {
   using type = sink_item_t<Fn>;
 };
-template <class Method, class Object>
+template <class Method, class Object, class... Args>
   requires PushesIntoSink<Method>
-struct ItemOf<BoundMethod<Method, Object>> {
+struct ItemOf<BoundMethod<Method, Object>, Args...> {
   using type = sink_item_t<Method>;
 };
 
@@ -158,8 +160,13 @@ class ProducedStream final : public StreamState<T> {
 
   template <class Range>
   void pull(Range&& range) {
+    constexpr bool kOwned = !std::is_lvalue_reference_v<Range> && !std::ranges::view<std::remove_cvref_t<Range>>;
     for (auto&& item : range) {
-      if (!this->ring.put(T(std::forward<decltype(item)>(item)))) return;
+      if constexpr (kOwned) {  // a container that was returned by value
+        if (!this->ring.put(T(std::move(item)))) return;
+      } else {
+        if (!this->ring.put(T(std::forward<decltype(item)>(item)))) return;
+      }
     }
   }
 

@@ -47,32 +47,17 @@ class Threaded {
   // Submits the job and gives its Call; where no loop runs on this thread, co_await submits it.
   template <class... Args>
   auto async_call(Args&&... args) const {
-    static_assert(internal::BlockingCallable<Fn&, std::decay_t<Args>...>,
-                  "threaded: the function cannot be called with these arguments");
-    using R = typename internal::CallResult<Fn&, std::decay_t<Args>...>::type;
-    static_assert(!internal::Awaitable<R>,
-                  "threaded: this is a coroutine; co_await it on the loop, threads are for blocking functions");
-    if constexpr (internal::is_generator<R>) {
-      const IterableOptions options{.max_size = internal::default_generator_max_size(), .executor = executor_};
-      return threaded_iterable(fn_, options)(std::forward<Args>(args)...);
+    if constexpr (internal::MethodWantsStop<Fn, std::decay_t<Args>...>) {
+      return call_method(std::forward<Args>(args)...);
     } else {
-      using State = internal::TypedCallState<R, Fn, std::decay_t<Args>...>;
-      auto* state = new State(executor_, kind_, fn_, std::forward<Args>(args)...);
-      Call<R> call(*state);
-      if (internal::on_a_loop()) state->submit();
-      return call;
+      return call(std::forward<Args>(args)...);
     }
   }
 
   // Runs it here and now: no pool, no loop, this thread's own context.
   template <class... Args>
   decltype(auto) sync_call(Args&&... args) const {
-    Fn fn(fn_);
-    if constexpr (std::is_invocable_v<Fn&, Args...>) {
-      return std::invoke(fn, std::forward<Args>(args)...);
-    } else {
-      return std::invoke(fn, std::stop_token(), std::forward<Args>(args)...);
-    }
+    return internal::call_here(fn_, std::forward<Args>(args)...);
   }
 
   Threaded attached() const { return Threaded(fn_, executor_, internal::CallKind::kAttached); }
@@ -87,6 +72,31 @@ class Threaded {
   }
 
  private:
+  template <class... Args>
+  auto call(Args&&... args) const {
+    static_assert(internal::BlockingCallable<Fn&, std::decay_t<Args>...>,
+                  "threaded: the function cannot be called with these arguments");
+    using R = typename internal::CallResult<Fn&, std::decay_t<Args>...>::type;
+    static_assert(!internal::Awaitable<R>,
+                  "threaded: this is a coroutine; co_await it on the loop, threads are for blocking functions");
+    if constexpr (internal::is_generator<R>) {
+      const IterableOptions options{.max_size = internal::default_generator_max_size(), .executor = executor_};
+      return threaded_iterable(fn_, options)(std::forward<Args>(args)...);
+    } else {
+      using State = internal::TypedCallState<R, Fn, std::decay_t<Args>...>;
+      auto* state = new State(executor_, kind_, fn_, std::forward<Args>(args)...);
+      Call<R> made(*state);
+      if (internal::on_a_loop()) state->submit();
+      return made;
+    }
+  }
+
+  // A method that takes a stop_token behind its object.
+  template <class Object, class... Args>
+  auto call_method(Object&& object, Args&&... args) const {
+    return bind(std::decay_t<Object>(std::forward<Object>(object))).async_call(std::forward<Args>(args)...);
+  }
+
   Fn fn_;
   Executor* executor_;
   internal::CallKind kind_;
