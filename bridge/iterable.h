@@ -118,12 +118,21 @@ class IteratorWrapper {
    public:
     explicit Next(internal::StreamState<T>& state, unsigned& ready_in_a_row) noexcept
         : state_(state), ready_in_a_row_(ready_in_a_row) {}
+    Next(const Next&) = delete;
+    Next& operator=(const Next&) = delete;
+    ~Next() {
+      if (waits_) state_.release();
+    }
 
     bool await_ready() {
       internal::Root::current().throw_if_interrupted();
       if (state_.closed()) return true;
       if (state_.waiting() != nullptr) internal::throw_second_reader();
-      if (!state_.started()) state_.start();
+      if (!state_.started()) {
+        state_.start();
+      } else {
+        state_.check_loop();
+      }
       got_ = state_.ring.get(item_);
       return got_ != internal::RingGet::kEmpty && ++ready_in_a_row_ < internal::kReadyItemsMax;
     }
@@ -134,18 +143,21 @@ class IteratorWrapper {
         root_->engine().yield(*root_, point);
         return true;
       }
-      root_->wait(point, *this);
+      if (!state_.ring.wait()) return false;
+      waits_ = true;
+      state_.retain();  // the IteratorWrapper may be dropped meanwhile
       state_.set_waiting(root_);
-      if (state_.ring.wait()) return true;
-      state_.set_waiting(nullptr);
-      return false;
+      root_->wait(point, *this);
+      return true;
     }
     std::optional<T> await_resume() {
       if (given_up_) throw Cancelled();
+      if (waits_) state_.set_waiting(nullptr);
       if (state_.closed() && !item_) return std::nullopt;
       if (got_ == internal::RingGet::kEmpty) got_ = state_.ring.get(item_);
       if (got_ == internal::RingGet::kEmpty) throw Cancelled();  // the notice of a cancelled next() came without an item
       if (got_ == internal::RingGet::kEnd) {
+        state_.reached_end();
         if (std::exception_ptr failure = state_.ring.take_error()) std::rethrow_exception(failure);
       }
       return std::move(item_);
@@ -164,6 +176,7 @@ class IteratorWrapper {
     internal::Root* root_ = nullptr;
     std::optional<T> item_;
     internal::RingGet got_ = internal::RingGet::kEmpty;
+    bool waits_ = false;
     bool given_up_ = false;
   };
 
@@ -237,21 +250,20 @@ class ThreadedIterable {
   }
   template <class... Args>
   auto async_call(Args&&... args) const {
-    using T = internal::item_t<Fn, std::decay_t<Args>...>;
-    using State = internal::ProducedStream<T, Fn, std::decay_t<Args>...>;
-    auto* state = new State(options_.executor, options_.max_size, fn_, std::forward<Args>(args)...);
-    return IteratorWrapper<T>(internal::AdoptStream::kTakeReference, *state);
+    if constexpr (internal::PushingMethod<Fn> || internal::MethodWantsStop<Fn, std::decay_t<Args>...>) {
+      return call_method(std::forward<Args>(args)...);
+    } else {
+      using T = internal::item_t<Fn, std::decay_t<Args>...>;
+      using State = internal::ProducedStream<T, Fn, std::decay_t<Args>...>;
+      auto* state = new State(options_.executor, options_.max_size, fn_, std::forward<Args>(args)...);
+      return IteratorWrapper<T>(internal::AdoptStream::kTakeReference, *state);
+    }
   }
 
   // The plain range, on this thread.
   template <class... Args>
   auto sync_call(Args&&... args) const {
-    Fn fn(fn_);
-    if constexpr (std::is_invocable_v<Fn&, Args...>) {
-      return std::invoke(fn, std::forward<Args>(args)...);
-    } else {
-      return std::invoke(fn, std::stop_token(), std::forward<Args>(args)...);
-    }
+    return internal::call_here(fn_, std::forward<Args>(args)...);
   }
 
   ThreadedIterable on(Executor& executor) const {
@@ -267,6 +279,12 @@ class ThreadedIterable {
   }
 
  private:
+  // A method that takes its Sink, or a stop_token, behind its object.
+  template <class Object, class... Args>
+  auto call_method(Object&& object, Args&&... args) const {
+    return bind(std::decay_t<Object>(std::forward<Object>(object))).async_call(std::forward<Args>(args)...);
+  }
+
   Fn fn_;
   IterableOptions options_;
 };

@@ -1,8 +1,27 @@
 #include "weir/bridge/stream_state.h"
 
+#include "weir/bridge/channel_errors.h"
 #include "weir/bridge/thread_pool.h"
 
 namespace weir::internal {
+namespace {
+
+// What a producer throws when it learns that its stream or its loop has come to its end: nobody needs to be told.
+bool echoes_the_end(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const ChannelClosed&) {
+    return true;
+  } catch (const LoopClosed&) {
+    return true;
+  } catch (const Cancelled&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
 
 StreamStateBase::StreamStateBase(Executor* executor, bool bounded)
     : executor_(executor), bounded_(bounded), context_(Context::current()) {}
@@ -12,10 +31,13 @@ void StreamStateBase::start() {
   BridgeAnnex& annex = BridgeAnnex::of(engine);
   control_ = ControlRef::share(&engine.control());
   Executor& executor = executor_ != nullptr ? *executor_ : engine.executor();
-  retain();  // the producer's
+  // relaxed: the executor's queue orders it before the thread that runs it.
+  phase_.store(Phase::kQueued, std::memory_order_relaxed);
+  retain();  // the executor's
   try {
     executor.submit(*this);
   } catch (...) {
+    phase_.store(Phase::kCreated, std::memory_order_relaxed);  // nobody else has it
     release();
     throw;
   }
@@ -28,10 +50,26 @@ void StreamStateBase::start() {
 void StreamStateBase::close() noexcept {
   closed_.store(true, std::memory_order_relaxed);  // a hint
   close_ring();
+  if (take(Phase::kWithdrawn)) {
+    retain();  // for the end that is pushed; the executor keeps its own until it comes to the job
+    end_production(nullptr);
+  }
   stop_.request_stop();
 }
 
+bool StreamStateBase::take(Phase phase) noexcept {
+  Phase queued = Phase::kQueued;
+  // acq_rel: pairs with itself; one of run(), drop() and close() takes the producer.
+  return phase_.compare_exchange_strong(queued, phase, std::memory_order_acq_rel);
+}
+
+void StreamStateBase::check_loop() const {
+  if (control_.get() == &thread_state.engine->control()) return;
+  throw std::logic_error("weir: a stream is read, and its end awaited, on the loop of its first next()");
+}
+
 void StreamStateBase::run() noexcept {
+  if (!take(Phase::kRunning)) return release();
   std::exception_ptr failure;
   if (!closed()) {
     const CurrentLoopScope loop(control_.get());
@@ -47,6 +85,7 @@ void StreamStateBase::run() noexcept {
 }
 
 void StreamStateBase::drop() noexcept {
+  if (!take(Phase::kRunning)) return release();
   end_production(std::make_exception_ptr(PoolClosed("weir: the pool was shut down before the stream's producer began")));
 }
 
@@ -58,6 +97,14 @@ void StreamStateBase::end_production(std::exception_ptr failure) noexcept {
   if (!control->push(end_)) release();
 }
 
+void StreamStateBase::let_go() noexcept {
+  if (ended_) {
+    std::exception_ptr failure = take_failure();
+    if (failure && !echoes_the_end(failure)) control_->report(std::move(failure), "threaded_iterable");
+  }
+  delete this;
+}
+
 void StreamStateBase::notify() noexcept {
   // Refused only when the loop is gone, and with it whoever waited.
   control_->push(notice_);
@@ -67,7 +114,7 @@ void StreamStateBase::noticed() noexcept {
   if (waiting_ == nullptr) return;
   // A next() that was cancelled waits for the notice alone.
   if (!waiting_->interrupted() && wait_for_items()) return;
-  std::exchange(waiting_, nullptr)->ready();
+  waiting_->ready();  // it stays the one reader until it has resumed
 }
 
 void StreamStateBase::finished() noexcept {

@@ -1,8 +1,12 @@
 // A stream between the thread that produces it and the loop that consumes it: what IteratorWrapper<T> and its producer
 // share. Counted by both.
 //
-//   created --first next()--> started --the producer's frame is gone--> ended
+//   created --first next()--> queued --a thread takes it--> running --the producer's frame is gone--> ended
+//                               \--closed before that: withdrawn, its producer never runs --> ended
 //   closed, at any time: by close(), by dropping the IteratorWrapper on any thread, by the loop's end
+//
+// A thread takes it by changing kQueued to kRunning, a close by changing kQueued to kWithdrawn: one of them wins, and ends
+// the production. What the producer threw and nobody took goes to LoopOptions::on_unhandled.
 //
 // The items travel through a BoundedRing, whose file argues why no wake-up is lost. Two inbox nodes go from the producer
 // to the loop: `notice_`, that an item or the end is there for a waiting next(), and `end_`, once, that the thread is
@@ -44,16 +48,18 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }  // the caller holds one
   void release() noexcept {
     // acq_rel, with itself: whoever deletes sees what the others did.
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) let_go();
   }
 
   // --- consumer, on the loop
   bool started() const noexcept { return started_; }
   void start();
+  void check_loop() const;  // once started: std::logic_error on another loop than the one that started it
   bool ended() const noexcept { return ended_; }
   // Any thread: nobody wants more.
   void close() noexcept;
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }  // a hint; the ring has its own word
+  void reached_end() noexcept { closed_.store(true, std::memory_order_relaxed); }   // the consumer has seen the end
 
   // A next() that waits for a notice, or a close() that waits for the end.
   void set_waiting(Root* root) noexcept { waiting_ = root; }
@@ -75,6 +81,7 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   virtual void produce(std::stop_token stop) = 0;
   virtual void forget_producer() noexcept = 0;
   virtual void finish(std::exception_ptr failure) noexcept = 0;
+  virtual std::exception_ptr take_failure() noexcept = 0;  // what finish() was given, if nobody took it
   virtual void close_ring() noexcept = 0;
   virtual void wake_producer_if_room() noexcept = 0;
   virtual bool wait_for_items() noexcept = 0;  // false: items or the end are there, nothing to wait for
@@ -98,7 +105,10 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   void loop_goes() noexcept final { close(); }
   void notify() noexcept final;
 
+  enum class Phase : uint8_t { kCreated, kQueued, kRunning, kWithdrawn };
+  bool take(Phase phase) noexcept;
   void end_production(std::exception_ptr failure) noexcept;
+  void let_go() noexcept;
   void noticed() noexcept;
   void finished() noexcept;
 
@@ -110,6 +120,7 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   Node<&StreamStateBase::noticed> notice_{*this};
   Node<&StreamStateBase::finished> end_{*this};
   std::atomic<int> references_{1};
+  std::atomic<Phase> phase_{Phase::kCreated};
   std::atomic<bool> closed_{false};
   bool started_ = false;
   bool ended_ = false;
@@ -123,7 +134,9 @@ class StreamStateBase::EndWaiter final : public Suspension {
   explicit EndWaiter(StreamStateBase& state) noexcept : state_(state) {}
   bool await_ready() const {
     Root::current().throw_if_interrupted();
-    return !state_.started() || state_.ended();
+    if (!state_.started() || state_.ended()) return true;
+    state_.check_loop();
+    return false;
   }
   void await_suspend(std::coroutine_handle<> point) noexcept {
     root_ = thread_state.root;
@@ -158,6 +171,7 @@ class StreamState : public StreamStateBase {
 
  private:
   void finish(std::exception_ptr failure) noexcept final { ring.finish(std::move(failure)); }
+  std::exception_ptr take_failure() noexcept final { return ring.take_error(); }
   void close_ring() noexcept final { ring.close(); }
   void wake_producer_if_room() noexcept final { ring.wake_producer_if_room(); }
   bool wait_for_items() noexcept final { return ring.wait(); }
