@@ -1,0 +1,204 @@
+// Cancelling who awaits a call, at every point of the call's life.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <random>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "weir/bridge/threaded.h"
+#include "weir/tests/testing/loop.h"
+#include "weir/tests/testing/threads.h"
+#include "weir/weir.h"
+
+namespace weir {
+namespace {
+
+using testing::Count;
+using testing::Gate;
+
+Task<> cancel_running() {
+  Gate began, go;
+  Count ended;
+  auto f = threaded([&] {
+    began.open();
+    go.wait();
+    ended.add();
+    return 1;
+  });
+  auto task = spawn([&]() -> Task<int> { co_return co_await f(); });
+  co_await tests::settle();
+  began.wait();
+  task.cancel();
+  EXPECT_THROW(co_await std::move(task), Cancelled);  // while the job still runs
+  EXPECT_EQ(ended.value(), 0);
+  go.open();
+  ended.wait_for(1);  // and goes on
+}
+TEST(Threaded, T07_ARunningCallIsLeftBehindAndGoesOn) { run(cancel_running()); }
+
+Task<> cancel_tells() {
+  Gate began, stopped;
+  Count ended;
+  auto f = threaded([&](std::stop_token stop) {
+    const std::stop_callback told(stop, [&stopped] { stopped.open(); });
+    began.open();
+    stopped.wait();
+    ended.add();
+  });
+  auto task = spawn([&]() -> Task<> { co_await f(); });
+  co_await tests::settle();
+  began.wait();
+  task.cancel();
+  EXPECT_THROW(co_await std::move(task), Cancelled);
+  ended.wait_for(1);
+}
+TEST(Threaded, T07_ACancelSetsTheStopToken) { run(cancel_tells()); }
+
+Task<> cancel_queued() {
+  ThreadPool pool({.size = 1});
+  Gate busy, go;
+  std::atomic<int> ran = 0;
+  auto blocker = threaded([&] {
+    busy.open();
+    go.wait();
+  }).on(pool);
+  Call<void> running = blocker();
+  busy.wait();
+  auto f = threaded([&ran] { ++ran; }).on(pool);
+  std::vector<JoinHandle<void>> tasks;
+  for (int i = 0; i < 1000; ++i) tasks.push_back(spawn(f()));
+  co_await tests::settle();
+  for (auto& task : tasks) task.cancel();
+  for (auto& task : tasks) EXPECT_THROW(co_await std::move(task), Cancelled);
+  go.open();
+  co_await std::move(running);
+  co_await threaded([] {}).on(pool)();  // behind all of them
+  EXPECT_EQ(ran, 0);
+}
+TEST(Threaded, T08_AQueuedCallThatIsCancelledNeverRuns) { run(cancel_queued()); }
+
+Task<> time_out() {
+  Gate go;
+  Count ended;
+  auto f = threaded([&] {
+    go.wait();
+    ended.add();
+  });
+  auto handle = spawn([&]() -> Task<absl::Status> { co_return co_await timeout(absl::Milliseconds(1), f()); });
+  EXPECT_EQ((co_await std::move(handle)).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(ended.value(), 0);
+  go.open();
+  ended.wait_for(1);
+}
+TEST(Threaded, T10_ATimeoutLeavesTheThreadAlone) { run(time_out()); }
+
+Task<> attached() {
+  Gate began;
+  std::atomic<bool> ended = false;
+  auto f = threaded([&](std::stop_token stop) {
+    Gate told;
+    const std::stop_callback callback(stop, [&told] { told.open(); });
+    began.open();
+    told.wait();
+    ended = true;
+  }).attached();
+  auto task = spawn([&]() -> Task<> {
+    int local = 1;
+    co_await f();
+    local = 2;  // the job's result arrived in spite of the cancel
+    EXPECT_TRUE(ended);
+    EXPECT_THROW(co_await yield(), Cancelled);
+    EXPECT_EQ(local, 2);
+  });
+  co_await tests::settle();
+  began.wait();
+  task.cancel();
+  co_await std::move(task);
+  EXPECT_TRUE(ended);
+}
+TEST(Threaded, AnAttachedCallIsToldAndWaitedFor) { run(attached()); }
+
+Task<> attached_before_the_await() {
+  Gate began, go;
+  std::atomic<bool> ended = false;
+  auto f = threaded([&] {
+    began.open();
+    go.wait();
+    ended = true;
+  }).attached();
+  auto task = spawn([&]() -> Task<> {
+    Call<void> call = f();
+    began.wait();
+    try {
+      for (;;) co_await yield();
+    } catch (const Cancelled&) {
+    }
+    co_await std::move(call);
+    EXPECT_TRUE(ended);
+  });
+  co_await tests::settle();
+  task.cancel();
+  co_await tests::settle();
+  EXPECT_FALSE(task.done());
+  go.open();
+  co_await std::move(task);
+}
+TEST(Threaded, AnAttachedCallAwaitedAfterTheCancelIsWaitedForToo) { run(attached_before_the_await()); }
+
+// A cancel at the very moment of the result.
+Task<> cancel_at_the_end(int rounds) {
+  std::mt19937 random(7);
+  auto f = threaded([](int n) { return std::make_unique<int>(n); });
+  int cancelled = 0, ended = 0;
+  for (int i = 0; i < rounds; ++i) {
+    auto task = spawn([&f, i]() -> Task<int> { co_return *co_await f(i); });
+    for (unsigned turns = random() % 6; turns > 0; --turns) co_await yield();
+    task.cancel();
+    try {
+      EXPECT_EQ(co_await std::move(task), i);
+      ++ended;
+    } catch (const Cancelled&) {
+      ++cancelled;
+    }
+  }
+  EXPECT_EQ(cancelled + ended, rounds);
+}
+TEST(Threaded, D12_ACancelAtTheMomentOfTheResult) { run(cancel_at_the_end(5000 * testing::storm_factor())); }
+
+Task<> mixed_storm(unsigned seed) {
+  std::mt19937 random(seed);
+  ThreadPool pool({.size = 2});
+  auto plain = threaded([](int n) { return n; }).on(pool);
+  auto attached_form = threaded([](std::stop_token, int n) { return n; }).on(pool).attached();
+  std::vector<JoinHandle<int>> tasks;
+  for (int i = 0; i < 300; ++i) {
+    tasks.push_back(random() % 2 == 0 ? spawn(plain(i)) : spawn(attached_form(i)));
+    if (random() % 4 == 0) tasks[random() % tasks.size()].cancel();
+    if (random() % 8 == 0) (void)plain(i);
+    if (random() % 16 == 0) co_await yield();
+    if (seed % 3 == 0 && i == 200) pool.close();
+    if (seed % 3 == 0 && i >= 200) break;
+  }
+  for (int i = 0; i < static_cast<int>(tasks.size()); ++i) {
+    try {
+      EXPECT_EQ(co_await std::move(tasks[i]), i);
+    } catch (const Cancelled&) {
+    } catch (const PoolClosed&) {
+      EXPECT_EQ(seed % 3, 0u);
+    }
+  }
+}
+void ignore(std::exception_ptr, std::string_view, void*) noexcept {}
+TEST(Threaded, T09_AStormOfCancelsDropsAndAClosedPool) {
+  LoopOptions options;
+  options.on_unhandled = &ignore;  // calls that were dropped, then failed with the pool
+  for (int seed = 0; seed < 20 * testing::storm_factor(); ++seed) tests::make_loop(options)->run(mixed_storm(seed));
+}
+
+}  // namespace
+}  // namespace weir
