@@ -214,7 +214,7 @@ internal::DescriptorRef<internal::OpenFile> File::held(std::string_view what) co
 
 Task<absl::StatusOr<File>> File::open(std::string path, int flags, mode_t mode) {
   flags |= O_CLOEXEC;
-  // The opening of a FIFO waits for a peer.
+  // With O_CREAT the opening of a FIFO waits for a peer.
   const int fd = co_await internal::peer_operation([&path, flags, mode](io_uring_sqe* sqe) noexcept {
     io_uring_prep_openat(sqe, AT_FDCWD, path.c_str(), flags, mode);
   });

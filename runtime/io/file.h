@@ -44,7 +44,8 @@ class OpenFile;
 
 class File {
  public:
-  // open(2), with O_CLOEXEC always. A FIFO waits for its other end; cancelling ends that.
+  // open(2), with O_CLOEXEC always. The kernel's ring opens a FIFO without waiting for its other end, as O_NONBLOCK does:
+  // for reading at once, and a read gives 0 until a writer has come; for writing without a reader it is ENXIO.
   static Task<absl::StatusOr<File>> open(std::string path, int flags, mode_t mode = 0644);
 
   // Takes over `fd`; `name` stands for the path in messages. O_NONBLOCK is taken off what waits for a peer (a pipe, a
