@@ -1,5 +1,6 @@
 #include "weir/runtime/kernel.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <ctime>
 
 namespace weir::internal {
@@ -20,6 +22,13 @@ int64_t read_clock(clockid_t clock) noexcept {
   timespec now;
   ::clock_gettime(clock, &now);
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+sigset_t only_sigpipe() noexcept {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGPIPE);
+  return signals;
 }
 
 class SystemKernel final : public Kernel {};
@@ -88,5 +97,22 @@ int Kernel::truncate(int fd, uint64_t size) noexcept { return result_of(::ftrunc
 int Kernel::block_device_size(int fd, uint64_t* size) noexcept { return result_of(::ioctl(fd, BLKGETSIZE64, size)); }
 
 int Kernel::unlink(const char* path) noexcept { return result_of(::unlink(path)); }
+int Kernel::make_pipe(int fds[2]) noexcept { return result_of(::pipe2(fds, O_CLOEXEC)); }
+
+void Kernel::block_sigpipe() noexcept {
+  const sigset_t signals = only_sigpipe();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+void Kernel::drop_sigpipe() noexcept {
+  const sigset_t signals = only_sigpipe();
+  const timespec at_once{};
+  ::sigtimedwait(&signals, nullptr, &at_once);
+}
+
+int64_t Kernel::list_directory(int fd, void* entries, std::size_t size) noexcept {
+  const auto result = ::getdents64(fd, entries, size);
+  return result < 0 ? -errno : result;
+}
 
 }  // namespace weir::internal

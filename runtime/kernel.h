@@ -35,6 +35,10 @@ class Kernel {
   virtual int truncate(int fd, uint64_t size) noexcept;
   virtual int block_device_size(int fd, uint64_t* size) noexcept;
   virtual int unlink(const char* path) noexcept;
+  virtual int make_pipe(int fds[2]) noexcept;         // close-on-exec
+  virtual void block_sigpipe() noexcept;              // on the calling thread
+  virtual void drop_sigpipe() noexcept;               // one that is pending on the calling thread, and blocked
+  virtual int64_t list_directory(int fd, void* entries, std::size_t size) noexcept;  // getdents64(2)
 
   // The real one. Lives for ever.
   static Kernel& system();

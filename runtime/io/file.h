@@ -26,6 +26,8 @@
 #include "weir/runtime/descriptor.h"
 #include "weir/runtime/io/bytes.h"
 #include "weir/runtime/io/file_stat.h"
+#include "weir/runtime/io/path.h"        // IWYU pragma: export
+#include "weir/runtime/io/whole_file.h"  // IWYU pragma: export
 #include "weir/runtime/task.h"
 
 namespace weir {
