@@ -61,6 +61,7 @@ class Traveller {
       ++batches_;
       progress_.add(static_cast<uint64_t>(std::ranges::count(batch, true, &Piece::first)), bytes.size());
     }
+    if (!notes->finished) throw std::logic_error("tour: the stream ended before its producer");
     leg.duration = absl::Now() - begin;
     leg.stream = stream.stats();
     leg.producer = *notes;

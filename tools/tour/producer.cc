@@ -41,6 +41,7 @@ weir::Generator<Piece> chained_lines(std::stop_token stop, std::string path, std
     line.begin_pieces(chain.digest());
     while (std::optional<Piece> piece = line.next_piece()) co_yield std::move(*piece);
   }
+  notes->finished = true;
 }
 
 }  // namespace tour

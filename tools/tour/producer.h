@@ -28,6 +28,7 @@ class ProducerNotes {
   uint64_t bytes = 0;
   uint64_t reads = 0;
   uint64_t waits = 0;   // for input, on the loop
+  bool finished = false;
 };
 
 // `stop` is set when nobody wants more: it is looked at within a long line, where there is no co_yield.
