@@ -17,6 +17,10 @@ constexpr int64_t kCancelPauseMax_ns = 1'024'000'000;
 
 bool means_later(int error) noexcept { return error == -EINTR || error == -EAGAIN || error == -EBUSY; }
 
+// A worker of the kernel that a cancel has interrupted hands out the codes that elsewhere restart a system call:
+// ERESTARTSYS to ERESTART_RESTARTBLOCK (include/linux/errno.h). To a program they are EINTR.
+bool means_restart(int result) noexcept { return result <= -512 && result >= -516; }
+
 }  // namespace
 
 Submissions::Submissions(Ring& ring, Timers& timers, Kernel& kernel) noexcept
@@ -175,7 +179,7 @@ void Submissions::completed(const io_uring_cqe& completion) noexcept {
     return;
   } else {
     --operation.outstanding_;
-    operation.result_ = completion.res;
+    operation.result_ = means_restart(completion.res) ? -EINTR : completion.res;
     operation.completion_flags_ = completion.flags;
     if (operation.waits_ == Operation::Waits::kForDevice) --admitted_;
     if (std::exchange(operation.cancel_queued_, false)) to_cancel_.remove(operation);

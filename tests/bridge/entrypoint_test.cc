@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -101,10 +102,13 @@ TEST(Entrypoint, D26_N25_ASecondSignalEndsItAtOnce) {
 TEST(Entrypoint, E07_WhatDoesNotEndInTimeIsGivenUp) {
   const Ended ended = in_child([] {
     return entrypoint({.shutdown_timeout = absl::Milliseconds(20)}, []() -> Task<> {
+      static std::atomic<bool> running{false};  // a job that is still queued would be dropped
       auto f = threaded([] {
+        running = true;
         for (;;) ::pause();
       });
       f().detach();
+      while (!running) co_await yield();
       co_await signalled(SIGTERM);
     }());
   });

@@ -29,12 +29,11 @@ inline int storm(int rounds) {
   return std::max(1, static_cast<int>(rounds * factor));
 }
 
-// A folder that is gone with its contents at the end of the scope; on the disk of $TEST_TMPDIR.
+// A folder that is gone with its contents at the end of the scope; in $TEST_TMPDIR unless a test needs a shorter path.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    const char* base = std::getenv("TEST_TMPDIR");
-    path_ = std::string(base == nullptr ? "/tmp" : base) + "/weir-XXXXXX";
+  TemporaryFolder() : TemporaryFolder(std::getenv("TEST_TMPDIR") == nullptr ? "/tmp" : std::getenv("TEST_TMPDIR")) {}
+  explicit TemporaryFolder(std::string base) : path_(std::move(base) + "/weir-XXXXXX") {
     if (mkdtemp(path_.data()) == nullptr) std::abort();
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
