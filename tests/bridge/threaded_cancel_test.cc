@@ -83,13 +83,16 @@ Task<> cancel_queued() {
 TEST(Threaded, T08_AQueuedCallThatIsCancelledNeverRuns) { run(cancel_queued()); }
 
 Task<> time_out() {
-  Gate go;
+  Gate began, go;
   Count ended;
   auto f = threaded([&] {
+    began.open();
     go.wait();
     ended.add();
   });
-  auto handle = spawn([&]() -> Task<absl::Status> { co_return co_await timeout(absl::Milliseconds(1), f()); });
+  auto call = f();
+  began.wait();  // one that is still queued would never run
+  auto handle = spawn(timeout(absl::Milliseconds(1), std::move(call)));
   EXPECT_EQ((co_await std::move(handle)).code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(ended.value(), 0);
   go.open();
