@@ -129,7 +129,7 @@ TEST(Callable, I01_SyncCallOfACoroutineLambdaKeepsItsCaptures) {
     for (int i = 0; i < n; ++i) co_yield text + std::to_string(i);
   });
   int count = 0;
-  for (const std::string item : numbers.sync_call(3)) EXPECT_EQ(item, std::string(100, 'x') + std::to_string(count++));
+  for (const std::string& item : numbers.sync_call(3)) EXPECT_EQ(item, std::string(100, 'x') + std::to_string(count++));
   EXPECT_EQ(count, 3);
 }
 

@@ -1,3 +1,8 @@
+// g++ 12 does not see that a union's member is destroyed only where it was made.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "weir/runtime/result.h"
 
 #include <gtest/gtest.h>
