@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -95,7 +96,8 @@ Task<> fail_in_cleanup() {
   }, {.max_size = 1});
   EXPECT_EQ(co_await it.next(), 0);
   co_await it.close();
-  EXPECT_FALSE((co_await it.next()).has_value());
+  const std::optional<int> after = co_await it.next();
+  EXPECT_FALSE(after.has_value());
 }
 TEST(Iterable, I18_AFailureOfTheCleanupIsReportedOnce) {
   Reports reports;
@@ -306,8 +308,10 @@ Task<> withdraw(ThreadPool& pool, bool close, bool with_waiter) {
   auto it = std::make_unique<IteratorWrapper<int>>([held = std::move(held)] { return std::vector<int>{*held}; },
                                                    IterableOptions{.executor = &pool});
   auto waiting = spawn([&]() -> Task<> {
-    if (with_waiter) EXPECT_FALSE((co_await it->next()).has_value());
-    if (with_waiter) co_return;
+    if (with_waiter) {
+      EXPECT_FALSE((co_await it->next()).has_value());
+      co_return;
+    }
     try {
       co_await it->next();
       ADD_FAILURE();

@@ -182,7 +182,9 @@ Task<> cancelled_next_loses_nothing() {
     }
     go.open();
     int expected = 0;
-    if (first) EXPECT_EQ(*first, expected++);
+    if (first) {
+      EXPECT_EQ(*first, expected++);
+    }
     while (auto item = co_await it.next()) EXPECT_EQ(*item, expected++);
     EXPECT_EQ(expected, 3);
   }

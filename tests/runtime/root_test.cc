@@ -18,6 +18,9 @@ using testing::ScriptedLoop;
 // A place to wait in, left by ready() of the test.
 class Place final : public Suspension {
  public:
+  Place() = default;
+  Place(const Place&) = delete;  // g++ 12 would await a copy
+  Place& operator=(const Place&) = delete;
   bool await_ready() const { return false; }
   void await_suspend(std::coroutine_handle<> point) noexcept {
     root_ = thread_state.root;
