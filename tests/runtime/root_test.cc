@@ -15,18 +15,24 @@ namespace {
 
 using testing::ScriptedLoop;
 
-// A place to wait in, left by ready() of the test.
+// A place to wait in, left by leave() of the test. Awaited through a reference, as g++ 12 copies an awaiter that a lambda
+// has captured.
 class Place final : public Suspension {
  public:
-  Place() = default;
-  Place(const Place&) = delete;  // g++ 12 would await a copy
-  Place& operator=(const Place&) = delete;
-  bool await_ready() const { return false; }
-  void await_suspend(std::coroutine_handle<> point) noexcept {
-    root_ = thread_state.root;
-    root_->wait(point, *this);
-  }
-  void await_resume() const noexcept {}
+  class Awaiter {
+   public:
+    explicit Awaiter(Place& place) noexcept : place_(place) {}
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> point) noexcept {
+      place_.root_ = thread_state.root;
+      place_.root_->wait(point, place_);
+    }
+    void await_resume() const noexcept {}
+
+   private:
+    Place& place_;
+  };
+  Awaiter wait() noexcept { return Awaiter(*this); }
   void cancel() noexcept override { ++cancels; }
   void leave() noexcept { root_->ready(); }
   int cancels = 0;
@@ -55,7 +61,7 @@ TEST(Root, ACancelReachesThePlaceOnceAndTheTaskWaitsOn) {
   Place place;
   bool resumed = false;
   const auto waits = [&]() -> Task<> {
-    co_await place;
+    co_await place.wait();
     resumed = true;
     co_await yield();
     ADD_FAILURE() << "a cancelled task went on";
@@ -80,7 +86,7 @@ TEST(Root, ACancelAfterReadyDoesNotReachThePlace) {
   Place place;
   bool resumed = false;
   const auto waits = [&]() -> Task<> {
-    co_await place;
+    co_await place.wait();
     resumed = true;
   };
   const auto test = [&]() -> Task<> {
@@ -170,7 +176,7 @@ TEST(CancelScope, AMaskHidesWhatIsOutside) {
     Root& root = Root::current();
     {
       const CancelScope mask(root, CancelScope::Kind::kMask);
-      co_await place;
+      co_await place.wait();
       EXPECT_TRUE(root.cancelled());
       EXPECT_FALSE(root.interrupted());
       co_await yield();
@@ -205,7 +211,7 @@ TEST(CancelScope, ADeadlineReachesThePlaceInsideIt) {
   std::optional<CancelScope> scope;
   const auto waits = [&]() -> Task<> {
     scope.emplace(Root::current(), CancelScope::Kind::kOpen);
-    co_await place;
+    co_await place.wait();
     EXPECT_THROW(co_await yield(), Cancelled);
     scope.reset();
     co_await yield();
