@@ -113,23 +113,5 @@ TEST(Channel, C04_DroppingTheChannelWakesAPutThatSleeps) {
   thread.join();
 }
 
-// The reader finds the queue empty, then the last item and the close come, then it asks for a notice.
-TEST(Channel, N01_TheLastItemIsNotLostAtTheClose) {
-  internal::ChannelQueue<int> queue;
-  bool ended = true;
-  EXPECT_EQ(queue.take(ended), nullptr);
-  EXPECT_FALSE(ended);
-  internal::ChannelNode<int> last(9);
-  EXPECT_EQ(queue.put(last), internal::ChannelQueue<int>::Put::kQuietly);
-  EXPECT_FALSE(queue.close());
-  EXPECT_FALSE(queue.wait());
-  EXPECT_EQ(queue.take(ended), &last);
-  EXPECT_FALSE(ended);
-  EXPECT_EQ(queue.take(ended), nullptr);
-  EXPECT_TRUE(ended);
-  internal::ChannelNode<int> refused(10);
-  EXPECT_EQ(queue.put(refused), internal::ChannelQueue<int>::Put::kClosed);
-}
-
 }  // namespace
 }  // namespace weir
