@@ -44,6 +44,30 @@ _system_repository = repository_rule(
     doc = "A repository made of symbolic links. Headers in /usr/include need none: the compiler looks there.",
 )
 
+def _optional_repository_impl(repository_ctx):
+    attr = repository_ctx.attr
+    here = repository_ctx.path(attr.header).exists
+    repository_ctx.file("BUILD.bazel", """cc_library(
+    name = "%s",
+    defines = %r,
+    linkopts = %r,
+    visibility = ["//visibility:public"],
+)
+""" % (repository_ctx.name, [attr.define] if here else [], attr.linkopts if here else []))
+
+_optional_repository = repository_rule(
+    implementation = _optional_repository_impl,
+    local = True,
+    # tools/setup changes it when it has installed one of them, so that they are looked for again.
+    environ = ["WEIR_PEERS"],
+    attrs = {
+        "define": attr.string(doc = "Defined where the library is here."),
+        "header": attr.string(doc = "What shows that it is."),
+        "linkopts": attr.string_list(),
+    },
+    doc = "A library of the system that only the benchmarks use; where it is missing, an empty one.",
+)
+
 def _abseil_libraries(repository_ctx):
     for folder in _LIBRARY_FOLDERS:
         path = repository_ctx.path(folder)
@@ -146,4 +170,17 @@ def weir_repositories():
         },
         needs = ["/usr/src/googletest/googletest/src/gtest-all.cc"],
         package = "googletest",
+    )
+    _unless_declared(
+        "asio",
+        _optional_repository,
+        define = "WEIR_BENCH_ASIO",
+        header = "/usr/include/asio.hpp",
+    )
+    _unless_declared(
+        "libuv",
+        _optional_repository,
+        define = "WEIR_BENCH_LIBUV",
+        header = "/usr/include/uv.h",
+        linkopts = ["-luv"],
     )

@@ -1,0 +1,85 @@
+// bench: what weir's operations cost, beside the least code that can do the same job, and beside its peers.
+//
+//   bazel run //tools/bench -- [--filter=REGEX] [--json=FILE] [--plot=FILE.svg] [--markdown] [--quick] [--list]
+//
+// The sides of a row take turns in one process, so that a machine that slows down slows all of them. What is told is the
+// median of the ratios, pair by pair, and the interval that holds the true median with 95 %. A goal is missed when that
+// whole interval lies above it. It exits with 0 either way.
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <regex>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "weir/runtime/kernel_support.h"
+#include "weir/tools/bench/report.h"
+#include "weir/tools/bench/rows.h"
+
+ABSL_FLAG(std::string, filter, "", "Only rows whose name has a match of this regular expression.");
+ABSL_FLAG(std::string, json, "", "Writes the results to this file, too.");
+ABSL_FLAG(std::string, plot, "", "Draws the ratios into this SVG file; needs gnuplot.");
+ABSL_FLAG(bool, markdown, false, "Prints the table of README.md instead.");
+ABSL_FLAG(bool, quick, false, "Short rounds, fewer of them: within a minute, with wider intervals.");
+ABSL_FLAG(bool, list, false, "Only names the rows.");
+
+namespace weir::bench {
+namespace {
+
+int bench() {
+  Rows rows;
+  add_await_rows(rows);
+
+  Settings settings;
+  settings.quick = absl::GetFlag(FLAGS_quick);
+  if (settings.quick) {
+    settings.rounds = 9;
+    settings.round_ms = 4;
+  }
+  if (absl::GetFlag(FLAGS_list)) {
+    for (const Row& row : rows) std::printf("%-20s %s\n", row.name.c_str(), row.what.c_str());
+    return 0;
+  }
+  if (const absl::Status support = kernel_support(); !support.ok()) {
+    std::fprintf(stderr, "bench: %s\n", std::string(support.message()).c_str());
+    return 0;
+  }
+  const std::regex filter(absl::GetFlag(FLAGS_filter));
+  std::vector<RowResult> results;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!std::regex_search(rows[i].name, filter)) continue;
+    if (isatty(STDERR_FILENO)) std::fprintf(stderr, "\r\033[K%zu of %zu: %s", i + 1, rows.size(), rows[i].name.c_str());
+    results.push_back(measure(rows[i], settings));
+  }
+  if (isatty(STDERR_FILENO)) std::fputs("\r\033[K", stderr);
+
+  std::cout << (absl::GetFlag(FLAGS_markdown) ? as_markdown(results) : as_text(results)) << std::flush;
+  if (const std::string file = absl::GetFlag(FLAGS_json); !file.empty()) {
+    std::ofstream json(file);
+    json << as_json(results) << std::flush;
+    if (!json) std::fprintf(stderr, "bench: %s cannot be written\n", file.c_str());
+  }
+  if (const std::string file = absl::GetFlag(FLAGS_plot); !file.empty()) {
+    if (const std::string problem = draw(results, file); !problem.empty()) std::fprintf(stderr, "bench: no chart: %s\n", problem.c_str());
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("Measures what weir's operations cost, beside raw twins and peers.");
+  absl::ParseCommandLine(argc, argv);
+  try {
+    return weir::bench::bench();
+  } catch (const std::regex_error& error) {
+    std::fprintf(stderr, "bench: --filter is no regular expression: %s\n", error.what());
+    return 2;
+  }
+}

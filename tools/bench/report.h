@@ -1,0 +1,25 @@
+// What was measured, for people and for programs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "weir/tools/bench/row.h"
+
+namespace weir::bench {
+
+// The machine, the kernel and the compiler, in one line.
+std::string machine();
+
+// For a terminal: a line for each side of each row, and at the end what falls short.
+std::string as_text(const std::vector<RowResult>& results);
+
+// For README.md: a line for each row.
+std::string as_markdown(const std::vector<RowResult>& results);
+
+std::string as_json(const std::vector<RowResult>& results);
+
+// A bar for each row that has a twin or a peer: weir's ratio to them, drawn by gnuplot. Empty, or why there is none.
+std::string draw(const std::vector<RowResult>& results, const std::string& file);
+
+}  // namespace weir::bench
