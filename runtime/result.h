@@ -36,11 +36,18 @@ class Result {
   }
   T take() { return std::move(value()); }
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 does not see that state_ tells which member lives
+#endif
   void reset() noexcept {
     if (state_ == State::kValue) std::destroy_at(std::addressof(value_));
     if (state_ == State::kFailure) std::destroy_at(std::addressof(failure_));
     state_ = State::kEmpty;
   }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
  private:
   enum class State : unsigned char { kEmpty, kValue, kFailure };
