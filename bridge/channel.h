@@ -56,7 +56,7 @@ class ChannelSender {
   ~ChannelSender() { state_->release(); }
 
   // Sleeps while the channel is full. ChannelClosed when it is closed, also while it sleeps. On a loop's own thread it
-  // never sleeps: DeadlockError when full; co_await put_async() there.
+  // never sleeps, between two runs neither: DeadlockError when full; co_await put_async() there.
   void put(T item) const { state_->put(std::move(item)); }
 
   // False when full. ChannelClosed.

@@ -54,7 +54,7 @@ class ChannelState final : public InboxNode, public LoopBound {
   void put(T&& item) {
     ChannelRoom::Taken taken = room_.try_take();
     if (taken == ChannelRoom::Taken::kFull) {
-      if (thread_state.engine != nullptr) throw_channel_full_on_loop();
+      if (on_loop_thread()) throw_channel_full_on_loop();
       taken = room_.take();
     }
     if (taken == ChannelRoom::Taken::kClosed || !push(std::move(item))) throw_channel_closed("put");
@@ -157,6 +157,12 @@ class ChannelState final : public InboxNode, public LoopBound {
     return true;
   }
 
+  // The calling thread is a loop's that runs, or the reader's between two runs: it must not sleep.
+  bool on_loop_thread() const noexcept {
+    if (thread_state.engine != nullptr) return true;
+    LoopControl* const control = control_.load(std::memory_order_acquire);  // pairs with bind()
+    return control != nullptr && control->on_own_thread();
+  }
   void notify() noexcept {
     notices_.fetch_add(1, std::memory_order_relaxed);  // a statistic
     retain();

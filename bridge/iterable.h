@@ -118,8 +118,6 @@ class IteratorWrapper {
    public:
     explicit Next(internal::StreamState<T>& state, unsigned& ready_in_a_row) noexcept
         : state_(state), ready_in_a_row_(ready_in_a_row) {}
-    Next(const Next&) = delete;
-    Next& operator=(const Next&) = delete;
     ~Next() {
       if (waits_) state_.release();
     }

@@ -24,7 +24,7 @@ LoopControl& current_control_or_throw() {
 SyncWait::SyncWait() : context_(Context::current()) {}
 
 void SyncWait::run(LoopControl& control) {
-  if (thread_state.engine != nullptr && &thread_state.engine->control() == &control) {
+  if (control.on_own_thread()) {
     throw DeadlockError("sync_await on the loop's own thread would wait for itself; co_await the coroutine instead");
   }
   if (!control.alive() || !control.push(*this)) return fail(loop_closed());

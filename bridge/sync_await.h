@@ -8,7 +8,7 @@
 // in a snapshot of this thread's context variables. The thread sleeps on a futex meanwhile; a pool's worker is parked, so
 // that its pool can put another thread in its place. The wait ends when the coroutine's frame is gone, not before.
 //
-// On the loop's own thread: DeadlockError at once. No loop known: LookupError. The loop going or gone: LoopClosed. The
+// On the loop's own thread, also between two of its runs: DeadlockError at once. No loop known: LookupError. The loop going or gone: LoopClosed. The
 // coroutine cancelled: Cancelled. What it throws comes out here, the same object.
 //
 // Cost: a post, a frame on the loop, and a wake-up each way where the other side sleeps; no allocation here.

@@ -101,6 +101,7 @@ void Engine::remove_root(Root& root) noexcept {
 int Engine::bind() noexcept {
   const int result = ring_->enable();
   bound_ = result >= 0;
+  if (bound_) control_->set_own_thread(true);
   return result;
 }
 
@@ -227,11 +228,14 @@ void Engine::shut_down() noexcept {
   }
   annex_.reset();
   thread_state.engine = before;
+  control_->set_own_thread(false);
   shut_down_ = true;
 }
 
-// Nothing is left but the wake-up.
-bool Engine::quiet() const noexcept {
+// Nothing is left but the wake-up. What no task waits for any more (a receive that is armed for whoever reads next) may
+// never end by itself: it is cancelled.
+bool Engine::quiet() noexcept {
+  if (roots_.empty()) submissions_.cancel_all_but(*wake_up_);
   const uint64_t wake_ups = wake_up_->armed() ? 1 : 0;
   return roots_.empty() && submissions_.live() == wake_ups && taken_ == nullptr && !control_->inbox().maybe_filled();
 }

@@ -60,6 +60,11 @@ class Engine {
   // --- scheduling
   void add_root(Root& root) noexcept;
   void remove_root(Root& root) noexcept;
+  // Those that have not ended, the oldest first.
+  template <class Visit>
+  void for_each_root(Visit visit) const {
+    for (const Root* root = roots_.first(); root != nullptr; root = decltype(roots_)::after(*root)) visit(*root);
+  }
   void make_ready(Root& root) noexcept {
     root.next_ready_ = nullptr;
     (ready_last_ != nullptr ? ready_last_->next_ready_ : ready_first_) = &root;
@@ -122,7 +127,7 @@ class Engine {
 
   void cancel_roots() noexcept;
   void end_work() noexcept;
-  bool quiet() const noexcept;
+  bool quiet() noexcept;
   void turn_for_wake_up() noexcept;
   bool work();
   void poll(bool busy);

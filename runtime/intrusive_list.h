@@ -11,6 +11,8 @@ class IntrusiveList {
   bool empty() const noexcept { return first_ == nullptr; }
   T* first() const noexcept { return first_; }
   static T* after(const T& element) noexcept { return element.*Following; }
+  // For an element that is in this list or in none.
+  bool contains(const T& element) const noexcept { return first_ == &element || element.*Previous != nullptr; }
 
   void push_back(T& element) noexcept {
     element.*Previous = last_;

@@ -196,8 +196,6 @@ enum class JoinKind : bool { kLeave, kOwn };
 class JoinAwaiterBase : public Suspension, public DoneListener {
  public:
   JoinAwaiterBase(JoinStateBase& state, JoinKind kind) noexcept : state_(state), kind_(kind) {}
-  JoinAwaiterBase(const JoinAwaiterBase&) = delete;
-  JoinAwaiterBase& operator=(const JoinAwaiterBase&) = delete;
 
   bool await_ready() const;
   void await_suspend(std::coroutine_handle<> point) noexcept;

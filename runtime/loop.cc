@@ -129,6 +129,16 @@ LoopStats Loop::stats() const {
   return stats;
 }
 
+// Before each run, until it has succeeded once.
+void Loop::pin() {
+  if (pinned_ || options_.cpu < 0) return;
+  const int result = engine_->kernel().pin_thread(options_.cpu);
+  if (result < 0) {
+    throw std::runtime_error(std::string(internal::errno_status(-result, absl::StrCat("sched_setaffinity cpu ", options_.cpu)).message()));
+  }
+  pinned_ = true;
+}
+
 Loop::Running::Running(Loop& loop) : current_(&loop.engine_->control()) {
   internal::ThreadState& state = internal::thread_state;
   if (state.engine != nullptr) {
@@ -138,17 +148,12 @@ Loop::Running::Running(Loop& loop) : current_(&loop.engine_->control()) {
     const int bound = loop.engine_->bind();
     if (bound < 0) throw std::runtime_error(std::string(internal::errno_status(-bound, "io_uring_register").message()));
     loop.owned_ = std::make_unique<Owned>(loop);
-    if (loop.options_.cpu >= 0) {
-      const int pinned = loop.engine_->kernel().pin_thread(loop.options_.cpu);
-      if (pinned < 0) {
-        throw std::runtime_error(std::string(internal::errno_status(-pinned, absl::StrCat("sched_setaffinity cpu ", loop.options_.cpu)).message()));
-      }
-    }
   } else if (!loop.owned_->here()) {
     throw std::logic_error("Loop::run(): this loop belongs to the thread of its first run; post() or on() reach it");
   } else if (loop.engine_->ring().in_forked_child()) {
     throw std::logic_error("Loop::run(): this process was forked off the loop's; create a loop of its own");
   }
+  loop.pin();
   state.engine = loop.engine_.get();
   state.loop = &loop;
 }

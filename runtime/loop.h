@@ -114,11 +114,13 @@ class Loop {
   Loop(std::unique_ptr<internal::Ring> ring, internal::Kernel& kernel, internal::ControlRef control,
        const LoopOptions& options);
 
+  void pin();
   void turn_until(const internal::Root& root);
 
   const LoopOptions options_;
   std::unique_ptr<internal::Engine> engine_;
   std::unique_ptr<Owned> owned_;  // since the first run
+  bool pinned_ = false;           // to options_.cpu
 };
 
 namespace internal {

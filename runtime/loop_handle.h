@@ -44,6 +44,11 @@ class LoopControl {
   bool alive() const noexcept { return !going_.load(std::memory_order_acquire); }  // pairs with set_going()
   void set_going() noexcept { going_.store(true, std::memory_order_release); }     // pairs with alive()
 
+  // The thread that runs the loop, from its first run() until the loop is gone. On that thread.
+  void set_own_thread(bool bound) noexcept;
+  // Whether the calling thread is that one, also between two runs: whoever waits here for the loop waits for ever.
+  bool on_own_thread() const noexcept;
+
   // Reports an exception that nobody awaits, on the calling thread.
   void report(std::exception_ptr failure, std::string_view task) const noexcept;
 
@@ -68,6 +73,7 @@ class LoopControl {
   Inbox inbox_;
   std::atomic<int> references_{1};
   std::atomic<bool> going_{false};
+  std::atomic<const void*> own_thread_{nullptr};  // the address of that thread's current_control
   std::atomic<uint64_t> wakeups_written_{0};
 };
 
@@ -101,6 +107,14 @@ class ControlRef {
 // The loop that LoopHandle::current() answers on this thread: set by the loop itself, and by the bridge for what it runs
 // on a thread for a loop. Not owned.
 inline constinit thread_local LoopControl* current_control = nullptr;
+
+// relaxed, both: only the thread itself ever finds its own address there, and what it wrote it sees.
+inline void LoopControl::set_own_thread(bool bound) noexcept {
+  own_thread_.store(bound ? &current_control : nullptr, std::memory_order_relaxed);
+}
+inline bool LoopControl::on_own_thread() const noexcept {
+  return own_thread_.load(std::memory_order_relaxed) == &current_control;
+}
 
 // Names the current loop of this thread until the scope ends.
 class CurrentLoopScope {

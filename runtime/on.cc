@@ -40,6 +40,10 @@ bool RemoteCall::await_suspend(std::coroutine_handle<> point) {
   return true;
 }
 
+void RemoteCall::throw_deadlock() {
+  throw DeadlockError("on(): both loops belong to this thread, where one stands still while the other runs; spawn() on one of them");
+}
+
 void RemoteCall::check_answer() {
   if (withdrawn_ || (cut_off_ && root_->interrupted())) throw Cancelled();
   if (refused_ || cut_off_) throw_loop_closed("on");
@@ -63,6 +67,7 @@ void RemoteCall::run_there() noexcept {
     return send_answer();
   }
   try {
+    if (waits_for_own_thread(*home_.get())) throw_deadlock();  // the home loop got its thread before this one did
     state_ = &begin_there();
   } catch (...) {
     start_failure_ = std::current_exception();

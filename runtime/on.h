@@ -5,7 +5,8 @@
 // Calls fn(args...) in a task of its own on the other loop and gives its result here. It runs in a snapshot of the context
 // variables taken in the call. The function object and the arguments are moved over, and destroyed there. Cancelling who
 // awaits: what has not begun over there never does; what has is cancelled and waited for. If the other loop is going or
-// gone: LoopClosed. Cost: an allocation, a frame there, and a post each way.
+// gone: LoopClosed. If it runs on this very thread: DeadlockError, as of two loops of a thread one stands still while the
+// other runs. Cost: an allocation, a frame there, and a post each way.
 #pragma once
 
 #include <atomic>
@@ -35,6 +36,7 @@ class RemoteCall : public Suspension {
  public:
   bool await_ready() const {
     Root::current().throw_if_interrupted();
+    if (waits_for_own_thread(*there_.get())) throw_deadlock();
     return false;
   }
   bool await_suspend(std::coroutine_handle<> point);
@@ -80,6 +82,10 @@ class RemoteCall : public Suspension {
     RemoteCall& call_;
   };
   class CancelThere;
+
+  // Whether the other of the two loops belongs to the calling thread, the one of them that runs.
+  bool waits_for_own_thread(const LoopControl& other) const noexcept { return home_.get() != there_.get() && other.on_own_thread(); }
+  [[noreturn]] static void throw_deadlock();
 
   void cancel() noexcept final;
   void run_there() noexcept;

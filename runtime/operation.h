@@ -31,15 +31,12 @@ class Descriptor;
 
 // One SQE on its way through the kernel. Lives in the frame of the coroutine that awaits it.
 //
-//   idle -> queued (waits for a slot) -> in flight -> done
+//   idle -> queued (waits for a slot) -> filling (the slot) -> in flight -> done
 //
-// A cancel of a queued one ends it at once. A cancel of one in flight submits ASYNC_CANCEL and waits for both
+// A cancel of a queued one, or of one that cancels itself while it fills in its slot, ends it at once. A cancel of one in flight submits ASYNC_CANCEL and waits for both
 // completions: the operation's terminal one, and the cancel's own, which names the operation and so must not outlive it.
 class Operation : public Suspension {
  public:
-  Operation(const Operation&) = delete;
-  Operation& operator=(const Operation&) = delete;
-
   // Interrupts it: from Root::cancel, or because its descriptor is closed. Idempotent.
   void cancel() noexcept final;
 
@@ -71,11 +68,11 @@ class Operation : public Suspension {
   friend class Submissions;
   friend class Descriptor;
 
-  enum class State : uint8_t { kIdle, kQueued, kInFlight, kDone };
+  enum class State : uint8_t { kIdle, kQueued, kFilling, kInFlight, kDone };
 
   Engine* engine_ = nullptr;
   Descriptor* descriptor_;              // retained from start() to the end
-  Operation* previous_ = nullptr;       // in the engine's queue, or its list of those to be cancelled again
+  Operation* previous_ = nullptr;       // in one of the lists of Submissions
   Operation* following_ = nullptr;
   Operation* previous_on_descriptor_ = nullptr;
   Operation* following_on_descriptor_ = nullptr;

@@ -13,23 +13,30 @@ void throw_task_is_spent() {
   throw std::logic_error("weir: this Task was awaited before, or moved from; a Task is awaited once");
 }
 
-CancelScope::CancelScope(Root& root, Kind kind) noexcept : root_(root), outer_(root.innermost_), kind_(kind) {
-  root.innermost_ = this;
-  if (kind == Kind::kMask) root.refresh();
+CancelScope::CancelScope(Root& root, Kind kind) noexcept : root_(root), outer_level_(*root.level_), kind_(kind) {
+  if (kind == Kind::kOpen) return;
+  root.level_ = &level_;
+  root.refresh();
 }
 
 CancelScope::~CancelScope() {
-  root_.innermost_ = outer_;
+  if (kind_ == Kind::kOpen && !cancelled_) return;
+  if (cancelled_) --own_level();
+  root_.level_ = &outer_level_;
   root_.refresh();
 }
 
 void CancelScope::cancel() noexcept {
   if (cancelled_) return;
   cancelled_ = true;
+  ++own_level();
   root_.refresh();
 }
 
-bool CancelScope::outer_interrupted() const noexcept { return root_.computed_interrupt(outer_); }
+bool CancelScope::outer_interrupted() const noexcept {
+  const unsigned own = kind_ == Kind::kOpen && cancelled_ ? 1 : 0;
+  return outer_level_ != own;
+}
 
 Root& Root::current() {
   Root* root = thread_state.root;
@@ -49,26 +56,12 @@ void Root::ready() noexcept {
 void Root::cancel() noexcept {
   if (done_ || cancelled_) return;
   cancelled_ = true;
+  ++cancels_;
   refresh();
 }
 
-bool Root::masked() const noexcept {
-  for (const CancelScope* scope = innermost_; scope != nullptr; scope = scope->outer_) {
-    if (scope->kind_ == CancelScope::Kind::kMask) return true;
-  }
-  return false;
-}
-
-bool Root::computed_interrupt(const CancelScope* from) const noexcept {
-  for (const CancelScope* scope = from; scope != nullptr; scope = scope->outer_) {
-    if (scope->cancelled_) return true;
-    if (scope->kind_ == CancelScope::Kind::kMask) return false;
-  }
-  return cancelled_;
-}
-
 void Root::refresh() noexcept {
-  const bool before = std::exchange(interrupted_, computed_interrupt(innermost_));
+  const bool before = std::exchange(interrupted_, *level_ != 0);
   if (!before && interrupted_ && place_ != nullptr) tell_place();
 }
 
@@ -88,19 +81,10 @@ void Root::tell_place() noexcept {
   last_told = nullptr;
 }
 
-void Root::listen(DoneListener& listener) noexcept {
-  DoneListener** end = &listeners_;
-  while (*end != nullptr) end = &(*end)->next_listener_;
-  listener.next_listener_ = nullptr;
-  *end = &listener;
-}
+void Root::listen(DoneListener& listener) noexcept { listeners_.push_back(listener); }
 
 void Root::unlisten(DoneListener& listener) noexcept {
-  for (DoneListener** at = &listeners_; *at != nullptr; at = &(*at)->next_listener_) {
-    if (*at != &listener) continue;
-    *at = listener.next_listener_;
-    return;
-  }
+  if (listeners_.contains(listener)) listeners_.remove(listener);
 }
 
 void Root::start(Engine& engine, std::coroutine_handle<> entry, std::string_view name, bool shielded) {
@@ -138,11 +122,7 @@ void Root::finish() noexcept {
   done_ = true;
   context_ = Context();
   engine_->remove_root(*this);
-  while (listeners_ != nullptr) {
-    DoneListener& listener = *listeners_;
-    listeners_ = listener.next_listener_;
-    listener.root_done(*this);
-  }
+  while (DoneListener* const listener = listeners_.pop_front()) listener->root_done(*this);
 }
 
 void YieldAwaiter::await_suspend(std::coroutine_handle<> point) noexcept {

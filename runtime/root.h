@@ -18,6 +18,7 @@
 
 #include "weir/runtime/context.h"
 #include "weir/runtime/errors.h"
+#include "weir/runtime/intrusive_list.h"
 
 namespace weir {
 class Loop;
@@ -47,19 +48,29 @@ using Transfer = void;
 inline void transfer_to(std::coroutine_handle<> next) noexcept { thread_state.next = next; }
 #endif
 
-// A place where a root waits.
+// A place where a root waits. It neither moves nor is copied: its address is known to the root and to what it waits for.
+// What users hold and await (wait(), lock(), a handle) is therefore never a Suspension itself but makes one, in place, by
+// its operator co_await; g++ 12 also copies an awaiter that it finds behind a lambda's captured reference.
 class Suspension {
  public:
+  Suspension(const Suspension&) = delete;
+  Suspension& operator=(const Suspension&) = delete;
+
   // The root is interrupted while it waits here. The suspension still has to call ready(): at once, or when what it
   // waits for has let go (an operation: after its terminal completion). Called at most once a wait.
   virtual void cancel() noexcept = 0;
 
  protected:
+  Suspension() = default;
   ~Suspension() = default;
 };
 
 // Part of a root's work that can be cancelled without the rest (timeout), or that hides an outer cancel from what runs
 // inside (the close of `with`). Lives in a coroutine's frame; scopes of a root nest.
+//
+// Masks cut the nest into levels: the root's own, and one for each mask. Each level counts the cancels that are seen in
+// it (of the root, of its mask, of scopes that lie in it), and a root is interrupted when its innermost level counts any.
+// So everything here takes constant time, however deep the scopes nest.
 class CancelScope {
  public:
   enum class Kind { kOpen, kMask };
@@ -73,13 +84,16 @@ class CancelScope {
   void cancel() noexcept;
   bool cancelled() const noexcept { return cancelled_; }
 
-  // Whether somebody outside this scope wants the work to end.
+  // Whether somebody outside this scope wants the work to end. Asked only when all scopes inside it have ended.
   bool outer_interrupted() const noexcept;
 
  private:
   friend class Root;
+  unsigned& own_level() noexcept { return kind_ == Kind::kMask ? level_ : outer_level_; }
+
   Root& root_;
-  CancelScope* const outer_;
+  unsigned& outer_level_;  // the count of the level around it
+  unsigned level_ = 0;     // of a mask: the count of the level that it opens
   const Kind kind_;
   bool cancelled_ = false;
 };
@@ -94,7 +108,8 @@ class DoneListener {
 
  private:
   friend class Root;
-  DoneListener* next_listener_ = nullptr;
+  DoneListener* previous_ = nullptr;
+  DoneListener* following_ = nullptr;
 };
 
 class Root {
@@ -127,6 +142,7 @@ class Root {
   }
 
   // `listener` is told when this root has ended; only before that. Listeners are told in the order of listening.
+  // Constant time, however many listen.
   void listen(DoneListener& listener) noexcept;
   void unlisten(DoneListener& listener) noexcept;
 
@@ -154,9 +170,8 @@ class Root {
   friend class Engine;
 
   [[noreturn]] static void throw_cancelled();
-  bool masked() const noexcept;
-  bool computed_interrupt(const CancelScope* from) const noexcept;
-  void refresh() noexcept;  // after a scope or a flag has changed
+  bool masked() const noexcept { return level_ != &cancels_; }
+  void refresh() noexcept;  // after a level's count, or the innermost level, has changed
   void tell_place() noexcept;
 
   Engine* engine_ = nullptr;
@@ -164,12 +179,13 @@ class Root {
   Root* next_told_ = nullptr;        // in the list of tell_place()
   std::coroutine_handle<> resume_point_;
   Suspension* place_ = nullptr;      // only while waiting and not yet told of a cancel
-  CancelScope* innermost_ = nullptr;
-  DoneListener* listeners_ = nullptr;
+  unsigned* level_ = &cancels_;      // the count of the innermost level, see CancelScope
+  IntrusiveList<DoneListener, &DoneListener::previous_, &DoneListener::following_> listeners_;
   Root* previous_ = nullptr;         // the loop's list of live roots
   Root* following_ = nullptr;
   char* name_ = nullptr;             // owned; null when the task has no name
   Context context_;
+  unsigned cancels_ = 0;             // of the root's own level
   bool cancelled_ = false;
   bool interrupted_ = false;
   bool done_ = false;

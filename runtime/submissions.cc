@@ -43,6 +43,7 @@ int Submissions::enter(bool wait, int64_t timeout_ns) noexcept {
 }
 
 bool Submissions::has_slot() noexcept {
+  if (filling_) return false;
   if (ring_.has_slot()) return true;
   copy_out();  // a kernel that says EBUSY wants room in the completion queue first
   enter(false, 0);
@@ -77,16 +78,22 @@ void Submissions::wait_for_admission(Operation& operation) noexcept {
 bool Submissions::place(Operation& operation) noexcept {
   io_uring_sqe* entry = slot();
   if (entry == nullptr) return false;
-  if (!operation.fill(*entry)) {
+  operation.state_ = Operation::State::kFilling;
+  filling_ = true;
+  const bool filled = operation.fill(*entry);
+  filling_ = false;
+  if (!filled || operation.cancel_wanted_) {
     io_uring_prep_nop(entry);  // the slot is taken: it travels as a NOP that nobody hears of
     entry->flags = 0;
     entry->user_data = 0;
+    if (filled) operation.result_ = -ECANCELED;
     finish(operation);
     return true;
   }
   entry->user_data = reinterpret_cast<uint64_t>(&operation);
   operation.state_ = Operation::State::kInFlight;
   operation.outstanding_ = 1;
+  in_flight_.push_back(operation);
   if (operation.waits_ == Operation::Waits::kForDevice) ++admitted_;
   return true;
 }
@@ -116,12 +123,25 @@ void Submissions::cancel(Operation& operation) noexcept {
       (operation.in_admission_ ? for_admission_ : for_slot_).remove(operation);
       operation.result_ = -ECANCELED;
       return finish(operation);
+    case Operation::State::kFilling:
+      operation.cancel_wanted_ = true;  // place() looks at it
+      return;
     case Operation::State::kInFlight:
       operation.cancel_wanted_ = true;
       return submit_cancel(operation);
     case Operation::State::kIdle:
     case Operation::State::kDone:
       return;
+  }
+}
+
+void Submissions::cancel_all_but(const Operation& spared) noexcept {
+  for (Queue* const queue : {&for_slot_, &for_admission_, &in_flight_}) {
+    for (Operation* operation = queue->first(); operation != nullptr;) {
+      Operation* const following = Queue::after(*operation);
+      if (operation != &spared) cancel(*operation);  // it may leave the queue
+      operation = following;
+    }
   }
 }
 
@@ -135,6 +155,7 @@ void Submissions::submit_cancel(Operation& operation) noexcept {
 
 void Submissions::wait_to_cancel(Operation& operation) noexcept {
   operation.cancel_queued_ = true;
+  in_flight_.remove(operation);
   to_cancel_.push_back(operation);
   if (!cancel_timer_.armed()) timers_.arm(cancel_timer_, kernel_.monotonic_ns() + cancel_pause_ns_);
 }
@@ -145,6 +166,7 @@ void Submissions::cancel_again() noexcept {
   cancel_pause_ns_ = std::min(2 * cancel_pause_ns_, kCancelPauseMax_ns);
   while (Operation* operation = again.pop_front()) {
     operation->cancel_queued_ = false;
+    in_flight_.push_back(*operation);
     submit_cancel(*operation);
   }
 }
@@ -182,9 +204,10 @@ void Submissions::completed(const io_uring_cqe& completion) noexcept {
     operation.result_ = means_restart(completion.res) ? -EINTR : completion.res;
     operation.completion_flags_ = completion.flags;
     if (operation.waits_ == Operation::Waits::kForDevice) --admitted_;
-    if (std::exchange(operation.cancel_queued_, false)) to_cancel_.remove(operation);
   }
-  if (operation.outstanding_ == 0) finish(operation);
+  if (operation.outstanding_ != 0) return;
+  (std::exchange(operation.cancel_queued_, false) ? to_cancel_ : in_flight_).remove(operation);
+  finish(operation);
 }
 
 void Submissions::finish(Operation& operation) noexcept {

@@ -7,7 +7,9 @@
 //     withheld, so that nothing that could let a peer go on waits behind a full queue;
 //   - a cancel that finds no slot, or that the kernel answers with ENOENT while the operation is still out, waits in
 //     to_cancel_: an operation that the kernel is just about to try again (a poll that fired, a worker that took it) is
-//     for that moment in no list that ASYNC_CANCEL searches, so it is asked again after 1, 2, 4 … 1,024 ms.
+//     for that moment in no list that ASYNC_CANCEL searches, so it is asked again after 1, 2, 4 … 1,024 ms;
+//   - while an operation fills in its slot (submit() calls its user's prepare() there) nothing else gets one: what that
+//     starts or cancels waits in these queues.
 //
 // Loop's thread only.
 #pragma once
@@ -31,6 +33,8 @@ class Submissions {
 
   void start(Operation& operation) noexcept;
   void cancel(Operation& operation) noexcept;
+  // Everything that has not ended, `spared` excepted.
+  void cancel_all_but(const Operation& spared) noexcept;
 
   // Gives slots to what waits for them; after each reap.
   void go_on() noexcept;
@@ -85,9 +89,12 @@ class Submissions {
   Kernel& kernel_;
   const unsigned admitted_max_;
   unsigned admitted_ = 0;  // device operations in flight
+  bool filling_ = false;   // an operation is filling in the newest slot: no other is given out meanwhile
+  // Each operation that has not ended is in one of these, but for the one that fills in its slot.
   Queue for_slot_;
   Queue for_admission_;
-  Queue to_cancel_;
+  Queue in_flight_;
+  Queue to_cancel_;  // in flight, too
   CancelAgain cancel_timer_{*this};
   int64_t cancel_pause_ns_;
   std::vector<io_uring_cqe> backlog_;  // copied out, not told yet

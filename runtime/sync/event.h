@@ -28,15 +28,24 @@ class Event {
   void reset() noexcept { set_ = false; }
   bool is_set() const noexcept { return set_; }
 
-  class [[nodiscard("wait() does nothing until it is awaited")]] Wait final : public internal::Waiter {
+  class [[nodiscard("wait() does nothing until it is awaited")]] Wait {
    public:
     explicit Wait(Event& event) noexcept : event_(&event) {}
-    bool await_ready() {
-      may_go_on();
-      return event_->set_ && pass();
-    }
-    void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(event_->waiters_, point); }
-    void await_resume() const { finish(); }
+
+    class Awaiter final : public internal::Waiter {
+     public:
+      explicit Awaiter(Event& event) noexcept : event_(event) {}
+      bool await_ready() {
+        may_go_on();
+        return event_.set_ && pass();
+      }
+      void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(event_.waiters_, point); }
+      void await_resume() const { finish(); }
+
+     private:
+      Event& event_;
+    };
+    Awaiter operator co_await() const noexcept { return Awaiter(*event_); }
 
    private:
     Event* event_;

@@ -48,20 +48,29 @@ class Mutex {
     Mutex* mutex_;
   };
 
-  class [[nodiscard("lock() does nothing until it is awaited")]] Lock final : public internal::Waiter {
+  class [[nodiscard("lock() does nothing until it is awaited")]] Lock {
    public:
     explicit Lock(Mutex& mutex) noexcept : mutex_(&mutex) {}
-    bool await_ready() {
-      may_go_on();
-      if (mutex_->locked_) return false;
-      mutex_->locked_ = true;
-      return pass();
-    }
-    void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(mutex_->waiters_, point); }
-    Guard await_resume() const {
-      finish();
-      return Guard(*mutex_);
-    }
+
+    class Awaiter final : public internal::Waiter {
+     public:
+      explicit Awaiter(Mutex& mutex) noexcept : mutex_(mutex) {}
+      bool await_ready() {
+        may_go_on();
+        if (mutex_.locked_) return false;
+        mutex_.locked_ = true;
+        return pass();
+      }
+      void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(mutex_.waiters_, point); }
+      Guard await_resume() const {
+        finish();
+        return Guard(mutex_);
+      }
+
+     private:
+      Mutex& mutex_;
+    };
+    Awaiter operator co_await() const noexcept { return Awaiter(*mutex_); }
 
    private:
     Mutex* mutex_;

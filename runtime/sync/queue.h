@@ -35,44 +35,64 @@ class Queue {
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
-  class [[nodiscard("push() does nothing until it is awaited")]] Push final : public internal::Waiter {
+  // Awaited once, as an rvalue.
+  class [[nodiscard("push() does nothing until it is awaited")]] Push {
    public:
     Push(Queue& queue, T item) : queue_(&queue), item_(std::move(item)) {}
-    bool await_ready() {
-      may_go_on();
-      return queue_->take_in(item_) && pass();
-    }
-    void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(queue_->pushers_, point); }
-    void await_resume() const {
-      finish();
-      if (refused_) throw QueueClosed();
-    }
+
+    class Awaiter final : public internal::Waiter {
+     public:
+      Awaiter(Queue& queue, T item) : queue_(queue), item_(std::move(item)) {}
+      bool await_ready() {
+        may_go_on();
+        return queue_.take_in(item_) && pass();
+      }
+      void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(queue_.pushers_, point); }
+      void await_resume() const {
+        finish();
+        if (refused_) throw QueueClosed();
+      }
+
+     private:
+      friend class Queue;
+      Queue& queue_;
+      T item_;
+      bool refused_ = false;
+    };
+    Awaiter operator co_await() && { return Awaiter(*queue_, std::move(item_)); }
 
    private:
-    friend class Queue;
     Queue* queue_;
     T item_;
-    bool refused_ = false;
   };
 
-  class [[nodiscard("pop() does nothing until it is awaited")]] Pop final : public internal::Waiter {
+  class [[nodiscard("pop() does nothing until it is awaited")]] Pop {
    public:
     explicit Pop(Queue& queue) noexcept : queue_(&queue) {}
-    bool await_ready() {
-      may_go_on();
-      item_ = queue_->take_out();
-      return (item_.has_value() || queue_->closed_) && pass();
-    }
-    void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(queue_->poppers_, point); }
-    std::optional<T> await_resume() {
-      finish();
-      return std::move(item_);
-    }
+
+    class Awaiter final : public internal::Waiter {
+     public:
+      explicit Awaiter(Queue& queue) noexcept : queue_(queue) {}
+      bool await_ready() {
+        may_go_on();
+        item_ = queue_.take_out();
+        return (item_.has_value() || queue_.closed_) && pass();
+      }
+      void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(queue_.poppers_, point); }
+      std::optional<T> await_resume() {
+        finish();
+        return std::move(item_);
+      }
+
+     private:
+      friend class Queue;
+      Queue& queue_;
+      std::optional<T> item_;
+    };
+    Awaiter operator co_await() const noexcept { return Awaiter(*queue_); }
 
    private:
-    friend class Queue;
     Queue* queue_;
-    std::optional<T> item_;
   };
 
   // Waits while the queue is full. QueueClosed when it is closed, before or meanwhile.
@@ -93,7 +113,7 @@ class Queue {
     closed_ = true;
     poppers_.grant_all();
     while (internal::Waiter* const pusher = pushers_.first()) {
-      static_cast<Push*>(pusher)->refused_ = true;
+      pusher_of(*pusher).refused_ = true;
       pushers_.grant(*pusher);
     }
   }
@@ -103,13 +123,16 @@ class Queue {
   std::size_t size() const noexcept { return items_.size(); }
 
  private:
+  static typename Push::Awaiter& pusher_of(internal::Waiter& waiter) noexcept { return static_cast<typename Push::Awaiter&>(waiter); }
+  static typename Pop::Awaiter& popper_of(internal::Waiter& waiter) noexcept { return static_cast<typename Pop::Awaiter&>(waiter); }
+
   // Invariant: poppers wait only while there are no items, pushers only while the queue is full.
 
   // Into the hands of a popper, or into the queue; false when it is full.
   bool take_in(T& item) {
     if (closed_) throw QueueClosed();
     if (internal::Waiter* const popper = poppers_.first()) {
-      static_cast<Pop*>(popper)->item_.emplace(std::move(item));
+      popper_of(*popper).item_.emplace(std::move(item));
       poppers_.grant(*popper);
       return true;
     }
@@ -122,7 +145,7 @@ class Queue {
   std::optional<T> take_out() {
     if (items_.empty()) return std::nullopt;
     if (internal::Waiter* const pusher = pushers_.first()) {
-      items_.push_back(std::move(static_cast<Push*>(pusher)->item_));
+      items_.push_back(std::move(pusher_of(*pusher).item_));
       pushers_.grant(*pusher);
     }
     std::optional<T> item(std::move(items_.front()));

@@ -52,22 +52,32 @@ class Semaphore {
     std::size_t count_;
   };
 
-  class [[nodiscard("acquire() does nothing until it is awaited")]] Acquire final : public internal::Waiter {
+  class [[nodiscard("acquire() does nothing until it is awaited")]] Acquire {
    public:
     Acquire(Semaphore& semaphore, std::size_t count) noexcept : semaphore_(&semaphore), count_(count) {}
-    bool await_ready() {
-      may_go_on();
-      return semaphore_->take(count_) && pass();
-    }
-    void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(semaphore_->waiters_, point); }
-    Permit await_resume() const {
-      finish();
-      return Permit(*semaphore_, count_);
-    }
+
+    class Awaiter final : public internal::Waiter {
+     public:
+      Awaiter(Semaphore& semaphore, std::size_t count) noexcept : semaphore_(semaphore), count_(count) {}
+      bool await_ready() {
+        may_go_on();
+        return semaphore_.take(count_) && pass();
+      }
+      void await_suspend(std::coroutine_handle<> point) noexcept { wait_in(semaphore_.waiters_, point); }
+      Permit await_resume() const {
+        finish();
+        return Permit(semaphore_, count_);
+      }
+
+     private:
+      friend class Semaphore;
+      void gave_up() noexcept override { semaphore_.serve(); }
+      Semaphore& semaphore_;
+      const std::size_t count_;
+    };
+    Awaiter operator co_await() const noexcept { return Awaiter(*semaphore_, count_); }
 
    private:
-    friend class Semaphore;
-    void gave_up() noexcept override { semaphore_->serve(); }
     Semaphore* semaphore_;
     std::size_t count_;
   };
@@ -106,7 +116,7 @@ class Semaphore {
   // In their order, as far as it goes.
   void serve() noexcept {
     while (internal::Waiter* const first = waiters_.first()) {
-      const std::size_t wanted = static_cast<Acquire*>(first)->count_;
+      const std::size_t wanted = static_cast<Acquire::Awaiter*>(first)->count_;
       if (wanted > available_) return;
       available_ -= wanted;
       waiters_.grant(*first);

@@ -18,12 +18,11 @@ namespace weir::internal {
 class WaitList;
 
 // An awaiter's await_ready() calls may_go_on() and, if there is something to take, takes it and returns pass(); its
-// await_suspend() calls wait_in(), its await_resume() finish(). May be copied and moved until it is awaited.
+// await_suspend() calls wait_in(), its await_resume() finish(). What users get from a primitive is not a Waiter: it may be
+// kept and moved, and makes the Waiter where it is awaited.
 class Waiter : public Suspension {
  protected:
   Waiter() = default;
-  Waiter(const Waiter&) = default;
-  Waiter& operator=(const Waiter&) = delete;
   ~Waiter() = default;
 
   // Throws Cancelled in a task that is cancelled, LookupError outside of tasks.

@@ -104,6 +104,17 @@ TEST(Channel, N16_AFullChannelOnTheLoopIsADeadlockError) {
   run(full(channel));
 }
 
+TEST(Channel, N16_AFullChannelOnTheReadersThreadBetweenTwoRunsIsADeadlockError) {
+  auto loop = Loop::create();
+  ASSERT_TRUE(loop.ok());
+  FromThreadChannel<int> channel({.max_size = 1});
+  channel.put(1);
+  EXPECT_EQ((*loop)->run(channel.get()), 1);
+  channel.put(2);
+  EXPECT_THROW(channel.put(3), DeadlockError);
+  EXPECT_EQ((*loop)->run(channel.get()), 2);
+}
+
 TEST(Channel, C04_DroppingTheChannelWakesAPutThatSleeps) {
   std::optional<FromThreadChannel<int>> channel(std::in_place, ChannelOptions{.max_size = 1});
   channel->put(1);

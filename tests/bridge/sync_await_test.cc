@@ -173,6 +173,25 @@ Task<> on_the_loop() {
   EXPECT_THROW(sync_wait_coroutine(LoopHandle::current(), twice, 1), DeadlockError);
   co_return;
 }
+TEST(SyncAwait, W08_OnTheLoopsOwnThreadBetweenTwoRunsIsADeadlockError) {
+  auto loop = tests::make_loop();
+  auto other = tests::make_loop();
+  loop->run(twice(1));
+  EXPECT_THROW((void)sync_wait_coroutine(*loop, twice, 1), DeadlockError);
+  EXPECT_THROW((void)sync_wait_coroutine(loop->handle(), twice(1)), DeadlockError);
+  // In a task of another loop of the thread it is the same.
+  const auto in_a_task = [&]() -> Task<> {
+    EXPECT_THROW((void)sync_wait_coroutine(*loop, twice, 1), DeadlockError);
+    co_return;
+  };
+  other->run(in_a_task());
+  const LoopHandle handle = loop->handle();
+  loop.reset();
+  EXPECT_THROW((void)sync_wait_coroutine(handle, twice, 1), LoopClosed);
+  // Its thread was this one; now another loop is.
+  EXPECT_EQ(other->run(twice(2)), 4);
+}
+
 TEST(SyncAwait, W08_OnTheLoopsOwnThreadIsADeadlockError) { run(on_the_loop()); }
 
 Task<> caller_cancelled(Count& finished) {

@@ -114,6 +114,65 @@ AggregateAwaiter make_aggregate_awaiter() { return AggregateAwaiter{Counted()}; 
 
 Detached await_returned_aggregate_awaiter() { co_await make_aggregate_awaiter(); }
 
+// An awaiter that users hold, and one that they reach through operator co_await.
+class Place {
+ public:
+  Place() = default;
+  Place(const Place& other) : copies_(other.copies_ + 1) {}
+  Place& operator=(const Place&) = delete;
+  bool await_ready() const noexcept { return true; }
+  void await_suspend(std::coroutine_handle<>) const noexcept {}
+  int await_resume() const noexcept { return copies_; }
+
+ private:
+  int copies_ = 0;
+};
+
+class PlaceMaker {
+ public:
+  explicit PlaceMaker(Place& place) : place_(place) {}
+  class Awaiter {
+   public:
+    explicit Awaiter(Place& place) : place_(place) {}
+    bool await_ready() const noexcept { return true; }
+    void await_suspend(std::coroutine_handle<>) const noexcept {}
+    int await_resume() const noexcept { return place_.await_resume(); }
+
+   private:
+    Place& place_;
+  };
+  Awaiter operator co_await() const noexcept { return Awaiter(place_); }
+
+ private:
+  Place& place_;
+};
+
+// How often the awaiter was copied before it was awaited: 0 is right.
+TEST(CompilersTest, AnAwaiterBehindACapturedReference) {
+  Place place;
+  int copies = -1;
+  const auto test = [&]() -> Detached { copies = co_await place; };
+  test();
+  EXPECT_EQ(copies, kDestroysTwice ? 1 : 0);
+}
+
+TEST(CompilersTest, AnAwaiterBehindAParameterIsNotCopied) {
+  Place place;
+  int copies = -1;
+  const auto test = [](Place& its, int& result) -> Detached { result = co_await its; };
+  test(place, copies);
+  EXPECT_EQ(copies, 0);
+}
+
+TEST(CompilersTest, WhatMakesItsAwaiterMayBeCaptured) {
+  Place place;
+  PlaceMaker maker(place);
+  int copies = -1;
+  const auto test = [&]() -> Detached { copies = co_await maker; };
+  test();
+  EXPECT_EQ(copies, 0);
+}
+
 // The objects that live after a coroutine ended: 0 is right.
 template <class Coroutine, class... Args>
 int left_over(Coroutine coroutine, Args... args) {

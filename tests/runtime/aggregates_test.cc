@@ -34,6 +34,24 @@ static_assert(kNoneIsAggregate<decltype(sleep_for(absl::Duration())), decltype(s
 
 static_assert(kAllOwnNothing<LoopOptions, LoopStats, TaskGroupOptions>);
 
+// No place in which a task waits is copied or moved: its address is known to others. See Suspension.
+template <class... T>
+constexpr bool kNoneIsCopied = ((!std::is_copy_constructible_v<T> && !std::is_move_constructible_v<T>) && ...);
+template <class... T>
+constexpr bool kAllAreSuspensions = (std::is_base_of_v<internal::Suspension, T> && ...);
+
+static_assert(kNoneIsCopied<internal::JoinAwaiter<Text, true>, internal::OperationAwaiter<Fill>, internal::SleepAwaiter,
+                            internal::Children, internal::ShieldedWait, internal::RemoteCall>);
+static_assert(kAllAreSuspensions<Event::Wait::Awaiter, Mutex::Lock::Awaiter, Semaphore::Acquire::Awaiter,
+                                 Queue<Text>::Push::Awaiter, Queue<Text>::Pop::Awaiter>);
+static_assert(kNoneIsCopied<Event::Wait::Awaiter, Mutex::Lock::Awaiter, Semaphore::Acquire::Awaiter,
+                            Queue<Text>::Push::Awaiter, Queue<Text>::Pop::Awaiter>);
+
+// What users hold of them is.
+static_assert(std::is_move_constructible_v<Event::Wait> && std::is_move_constructible_v<Mutex::Lock> &&
+              std::is_move_constructible_v<Semaphore::Acquire> && std::is_move_constructible_v<Queue<Text>::Push>);
+static_assert(kNoneIsAggregate<Event::Wait, Mutex::Lock, Semaphore::Acquire, Queue<Text>::Push, Queue<Text>::Pop>);
+
 TEST(AggregatesTest, AreCheckedByTheCompiler) { SUCCEED(); }
 
 }  // namespace

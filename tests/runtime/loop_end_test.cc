@@ -269,6 +269,50 @@ TEST(LoopEnd, TheWakeUpIsWrittenWhileItIsCancelled) {
   loop.destroy_loop();
 }
 
+// An operation that no task waits for, as a receive that is armed for whoever reads next.
+class Unattended final : public internal::Operation {
+ public:
+  explicit Unattended(int fd) noexcept : Operation(Waits::kForPeer), fd_(fd) {}
+  ~Unattended() = default;
+  void begin() { start(*internal::thread_state.engine); }
+  int ended_with = 0;
+
+ private:
+  bool fill(io_uring_sqe& entry) noexcept override {
+    io_uring_prep_read(&entry, fd_, buffer_.data(), static_cast<unsigned>(buffer_.size()), 0);
+    return true;
+  }
+  void complete() noexcept override { ended_with = result(); }
+
+  const int fd_;
+  std::array<char, 16> buffer_{};
+};
+
+TEST(LoopEnd, OperationsThatNoTaskWaitsForAreCancelled) {
+  const Pipe pipe;
+  std::vector<std::unique_ptr<Unattended>> operations;
+  for (int i = 0; i < 40; ++i) operations.push_back(std::make_unique<Unattended>(pipe.reader()));
+  auto loop = make({.sq_entries = 4, .cq_entries = 8});
+  const auto start = [&]() -> Task<> {
+    for (std::size_t i = 0; i < 20; ++i) operations[i]->begin();
+    co_await sleep_for(absl::Milliseconds(1));
+    for (std::size_t i = 20; i < 40; ++i) operations[i]->begin();  // not all have a slot yet
+  };
+  loop->run(start());
+  loop.reset();
+  for (auto& operation : operations) EXPECT_TRUE(operation->ended_with == -ECANCELED || operation->ended_with == -EINTR);
+}
+
+TEST(LoopEnd, OperationsThatAPostStartsAreCancelledToo) {
+  const Pipe pipe;
+  Unattended late(pipe.reader());
+  auto loop = make();
+  loop->run(answer());
+  loop->handle().post([&] { late.begin(); });
+  loop.reset();
+  EXPECT_EQ(late.ended_with, -ECANCELED);
+}
+
 TEST(LoopEnd, AForkedChildMayDestroyItsCopy) {
   const Pipe pipe;
   std::array<bool, 2> gone{};

@@ -233,6 +233,44 @@ TEST(OnTest, ALoopThatGoesOrIsGoneIsLoopClosed) {
   EXPECT_FALSE(ran);
 }
 
+TEST(OnTest, BetweenTwoLoopsOfOneThreadItIsADeadlock) {
+  TestLoop first;
+  TestLoop second;
+  const auto never = []() -> Task<> {
+    ADD_FAILURE() << "began";
+    co_return;
+  };
+  const auto nothing = []() -> Task<> { co_return; };
+  const auto ask = [&]() -> Task<> { co_await on(second.handle(), never); };
+  second.run(nothing());
+  EXPECT_THROW(first.run(ask()), DeadlockError);
+}
+
+// When it is asked nobody knows yet that the other loop will have the same thread; when it begins, both know.
+TEST(OnTest, BetweenLoopsThatTurnOutToHaveOneThreadItIsADeadlock) {
+  TestLoop first;
+  auto second = std::make_unique<TestLoop>();
+  const auto work = []() -> Task<> {
+    ADD_FAILURE() << "began";
+    co_await forever();
+  };
+  std::optional<JoinHandle<void>> call;
+  const auto ask = [&]() -> Task<> {
+    call.emplace(spawn(on(second->handle(), work)));
+    co_await yield();
+  };
+  const auto look = [&]() -> Task<> { EXPECT_THROW(co_await *call, DeadlockError); };
+  const auto settle = []() -> Task<> { co_await sleep_for(absl::Milliseconds(1)); };
+  first.run(ask());
+  second->run(settle());
+  first.run(look());
+
+  // And either may go while it stands like that.
+  first.run(ask());
+  second->run(settle());
+  first.destroy();
+}
+
 TEST(OnTest, ATaskThatIsCutOffByItsLoopIsLoopClosed) {
   Elsewhere there;
   TestLoop here;

@@ -165,6 +165,67 @@ TEST(Submit, PrepareRunsOnceAndLivesUntilTheCompletion) {
   EXPECT_TRUE(byte.expired());
 }
 
+// prepare() runs in the middle of the queue's work. What it does there to its own task and to others comes in order.
+TEST(Submit, PrepareMayCancelItsOwnTask) {
+  testing::ScriptedLoop loop({.sq_entries = 4, .cq_entries = 16});
+  const auto test = [&]() -> Task<> {
+    std::vector<JoinHandle<int>> handles(12);
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+      const auto prepare = [&handles, i](io_uring_sqe* sqe) {
+        io_uring_prep_nop(sqe);
+        if (i % 2 == 0) handles[i].cancel();
+      };
+      handles[i] = spawn(submit(prepare));
+    }
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+      if (i % 2 == 0) {
+        EXPECT_THROW((void)co_await handles[i], Cancelled);
+      } else {
+        EXPECT_EQ(co_await handles[i], 0);
+      }
+    }
+  };
+  loop->run(test());
+  EXPECT_EQ(loop->stats().operations, 1u);  // the wake-up
+}
+
+TEST(Submit, PrepareThatThrowsAfterItCancelledItselfGivesItsException) {
+  testing::ScriptedLoop loop;
+  const auto test = []() -> Task<> {
+    JoinHandle<int> handle;
+    const auto prepare = [&handle](io_uring_sqe*) {
+      handle.cancel();
+      throw std::runtime_error("prepare");
+    };
+    handle = spawn(submit(prepare));
+    EXPECT_THROW((void)co_await handle, std::runtime_error);
+  };
+  loop->run(test());
+}
+
+// Its own entry is half filled in: none of what it sets off may send it to the kernel.
+TEST(Submit, PrepareMayCancelOthersOnAFullQueue) {
+  testing::ScriptedLoop loop({.sq_entries = 2, .cq_entries = 16});
+  constexpr int kOp = IORING_OP_READV;
+  const auto test = [&]() -> Task<> {
+    std::vector<JoinHandle<int>> others;
+    for (int i = 0; i < 6; ++i) others.push_back(spawn(testing::operate(kOp, i)));
+    co_await sleep_for(absl::Milliseconds(1));
+    const auto prepare = [&](io_uring_sqe* sqe) {
+      for (auto& other : others) other.cancel();
+      io_uring_prep_nop(sqe);
+      sqe->off = 77;
+    };
+    EXPECT_EQ(co_await submit(prepare), 0);
+    for (auto& other : others) EXPECT_THROW((void)co_await other, Cancelled);
+  };
+  loop->run(test());
+  int whole = 0;
+  for (const io_uring_sqe& entry : loop.ring.seen) whole += entry.opcode == IORING_OP_NOP && entry.off == 77 ? 1 : 0;
+  EXPECT_EQ(whole, 1);
+  EXPECT_EQ(loop.ring.seen_count(IORING_OP_NOP), 1u);
+}
+
 TEST(Submit, AReadOfAPipeIsCancelledAndItsBufferFreedRightAfterwards) {
   auto loop = make();
   const Pipe pipe;

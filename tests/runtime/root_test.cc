@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -228,6 +229,119 @@ TEST(CancelScope, ADeadlineReachesThePlaceInsideIt) {
     EXPECT_THROW(co_await handle, Cancelled);
   };
   loop->run(test());
+}
+
+// Against the definition: a root is interrupted when a scope, from the innermost outwards to the first mask and with it,
+// is cancelled, or, without a mask, the root itself.
+class ScopeModel {
+ public:
+  explicit ScopeModel(Root& root) : root_(root) {}
+
+  void push(CancelScope::Kind kind) {
+    scopes_.push_back(std::make_unique<CancelScope>(root_, kind));
+    kinds_.push_back(kind);
+  }
+  void pop() {
+    scopes_.pop_back();
+    kinds_.pop_back();
+  }
+  void cancel(std::size_t which) { scopes_[which]->cancel(); }
+  std::size_t size() const { return scopes_.size(); }
+
+  void check() const {
+    ASSERT_EQ(root_.interrupted(), interrupted_within(scopes_.size()));
+    if (!scopes_.empty()) {
+      ASSERT_EQ(scopes_.back()->outer_interrupted(), interrupted_within(scopes_.size() - 1));
+    }
+  }
+
+ private:
+  bool interrupted_within(std::size_t size) const {
+    for (std::size_t i = size; i-- != 0;) {
+      if (scopes_[i]->cancelled()) return true;
+      if (kinds_[i] == CancelScope::Kind::kMask) return false;
+    }
+    return root_.cancelled();
+  }
+
+  Root& root_;
+  std::vector<std::unique_ptr<CancelScope>> scopes_;
+  std::vector<CancelScope::Kind> kinds_;
+};
+
+TEST(CancelScope, RandomNestsFollowTheDefinition) {
+  ScriptedLoop loop;
+  const auto walk = [](uint64_t seed) -> Task<> {
+    std::mt19937_64 random(seed);
+    ScopeModel model(Root::current());
+    for (int step = 0; step < 400; ++step) {
+      const uint64_t choice = random() % 16;
+      if (choice < 6) {
+        model.push(random() % 3 == 0 ? CancelScope::Kind::kMask : CancelScope::Kind::kOpen);
+      } else if (choice < 11) {
+        if (model.size() != 0) model.pop();
+      } else if (choice < 15) {
+        if (model.size() != 0) model.cancel(random() % model.size());
+      } else if (step > 200) {
+        Root::current().cancel();
+      }
+      model.check();
+    }
+    while (model.size() != 0) model.pop();
+    model.check();
+    co_return;
+  };
+  const auto test = [&]() -> Task<> {
+    for (uint64_t seed = 0; seed < 100; ++seed) {
+      auto handle = spawn(walk(seed));
+      co_await handle;
+    }
+  };
+  loop->run(test());
+}
+
+// A step that looked at all scopes, or at all listeners, would take half a million million steps here.
+TEST(CancelScope, DeepNestsCostNoMoreThanFlatOnes) {
+  constexpr int kDepth = 1'000'000;
+  ScriptedLoop loop;
+  const auto test = []() -> Task<> {
+    Root& root = Root::current();
+    std::vector<std::unique_ptr<CancelScope>> scopes;
+    for (int i = 0; i < kDepth; ++i) {
+      scopes.push_back(std::make_unique<CancelScope>(root, i % 2 == 0 ? CancelScope::Kind::kMask : CancelScope::Kind::kOpen));
+    }
+    for (auto& scope : scopes) scope->cancel();
+    EXPECT_TRUE(root.interrupted());
+    while (!scopes.empty()) scopes.pop_back();
+    EXPECT_FALSE(root.interrupted());
+    co_return;
+  };
+  loop->run(test());
+}
+
+TEST(Root, ManyListenersCostNoMoreThanFew) {
+  constexpr int kListeners = 1'000'000;
+  ScriptedLoop loop;
+  class Counter final : public DoneListener {
+   public:
+    explicit Counter(int& told) : told_(told) {}
+    void root_done(Root&) noexcept override { ++told_; }
+
+   private:
+    int& told_;
+  };
+  int told = 0;
+  std::vector<std::unique_ptr<Counter>> listeners;
+  for (int i = 0; i < kListeners; ++i) listeners.push_back(std::make_unique<Counter>(told));
+  const auto test = [&]() -> Task<> {
+    JoinHandle<void> handle = spawn(sleep_for(absl::Milliseconds(1)));
+    Root& root = JoinAccess::state(handle);
+    for (auto& listener : listeners) root.listen(*listener);
+    for (int i = kListeners; i-- != 1;) root.unlisten(*listeners[static_cast<std::size_t>(i)]);
+    co_await handle;
+  };
+  loop->run(test());
+  EXPECT_EQ(told, 1);
 }
 
 TEST(Root, ListenersAreToldInOrderAndMayLeave) {
