@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
+#include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,6 +33,49 @@ sigset_t only_sigpipe() noexcept {
   ::sigaddset(&signals, SIGPIPE);
   return signals;
 }
+
+// posix_spawn's tables for a plan. posix_spawn itself does between fork and exec only what is safe there.
+class SpawnTables {
+ public:
+  explicit SpawnTables(const ChildPlan& plan) noexcept {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawnattr_init(&attributes_);
+    for (int stream = 0; stream < 3 && error_ == 0; ++stream) {
+      const int source = plan.streams[stream];
+      if (source >= 0) {
+        error_ = ::posix_spawn_file_actions_adddup2(&actions_, source, stream);
+      } else if (source == ChildPlan::kNull) {
+        error_ = ::posix_spawn_file_actions_addopen(&actions_, stream, "/dev/null", stream == 0 ? O_RDONLY : O_WRONLY, 0);
+      }
+    }
+    if (plan.directory != nullptr && error_ == 0) error_ = ::posix_spawn_file_actions_addchdir_np(&actions_, plan.directory);
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    ::sigfillset(&signals);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    const int group = plan.new_group ? POSIX_SPAWN_SETPGROUP : 0;
+    ::posix_spawnattr_setflags(&attributes_, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
+  }
+  SpawnTables(const SpawnTables&) = delete;
+  SpawnTables& operator=(const SpawnTables&) = delete;
+  ~SpawnTables() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+  }
+  int start(const ChildPlan& plan) const noexcept {
+    if (error_ != 0) return -error_;
+    pid_t pid = 0;
+    const int error = ::posix_spawnp(&pid, plan.program, &actions_, &attributes_, plan.arguments, plan.environment);
+    return error != 0 ? -error : static_cast<int>(pid);
+  }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+  int error_ = 0;
+};
 
 class SystemKernel final : public Kernel {};
 
@@ -109,6 +155,40 @@ void Kernel::drop_sigpipe() noexcept {
   const timespec at_once{};
   ::sigtimedwait(&signals, nullptr, &at_once);
 }
+
+int Kernel::change_signal_mask(int how, const sigset_t* signals, sigset_t* before) noexcept {
+  return -::pthread_sigmask(how, signals, before);
+}
+
+int Kernel::make_signalfd(const sigset_t& signals) noexcept {
+  return result_of(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int Kernel::read_signal(int fd, signalfd_siginfo* signal) noexcept {
+  return result_of(static_cast<int>(::read(fd, signal, sizeof *signal)));
+}
+
+int Kernel::start_child(const ChildPlan& plan) noexcept { return SpawnTables(plan).start(plan); }
+
+int Kernel::open_pidfd(int pid) noexcept { return result_of(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+
+int Kernel::signal_child(int pidfd, int signal) noexcept {
+  return result_of(static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0)));
+}
+
+int Kernel::signal_group(int group, int signal) noexcept { return result_of(::kill(-group, signal)); }
+
+int Kernel::reap_child(int pidfd, bool wait, siginfo_t* end) noexcept {
+  constexpr auto kByPidfd = static_cast<idtype_t>(3);  // P_PIDFD, unknown to older headers
+  *end = {};
+  int result = 0;
+  do {
+    result = result_of(::waitid(kByPidfd, static_cast<id_t>(pidfd), end, wait ? WEXITED : WEXITED | WNOHANG));
+  } while (result == -EINTR);
+  return result;
+}
+
+int Kernel::copy_above_streams(int fd) noexcept { return result_of(::fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
 int64_t Kernel::list_directory(int fd, void* entries, std::size_t size) noexcept {
   const auto result = ::getdents64(fd, entries, size);

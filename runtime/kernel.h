@@ -2,12 +2,27 @@
 // another kernel (no descriptors left, a clock that jumps). Everything here is cold or, for the clock, cheap (vdso).
 #pragma once
 
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include <cstddef>
 #include <cstdint>
 
 namespace weir::internal {
+
+// What a child process is made of. Pointers are the caller's.
+struct ChildPlan {
+  static constexpr int kInherit = -1;
+  static constexpr int kNull = -2;
+
+  const char* program;             // looked for in $PATH unless it has a slash
+  char* const* arguments;          // ended by a null pointer
+  char* const* environment;        // likewise
+  const char* directory;           // null: as the parent
+  int streams[3];                  // standard input, output, errors: kInherit, kNull, or a descriptor > 2 that becomes it
+  bool new_group;
+};
 
 // Results are as the kernel's: a value >= 0, or a negative errno. Any thread.
 class Kernel {
@@ -38,6 +53,21 @@ class Kernel {
   virtual int make_pipe(int fds[2]) noexcept;         // close-on-exec
   virtual void block_sigpipe() noexcept;              // on the calling thread
   virtual void drop_sigpipe() noexcept;               // one that is pending on the calling thread, and blocked
+
+  virtual int change_signal_mask(int how, const sigset_t* signals, sigset_t* before) noexcept;  // of the calling thread
+  virtual int make_signalfd(const sigset_t& signals) noexcept;                // close-on-exec, not blocking
+  virtual int read_signal(int fd, signalfd_siginfo* signal) noexcept;         // -EAGAIN: there is none
+
+  // A child with default dispositions and an empty signal mask. Its number, once the program is loaded; or what it
+  // failed with. The calling thread stands still until then; no other thread does, and nothing is copied (vfork).
+  virtual int start_child(const ChildPlan& plan) noexcept;
+  virtual int open_pidfd(int pid) noexcept;
+  virtual int signal_child(int pidfd, int signal) noexcept;
+  virtual int signal_group(int group, int signal) noexcept;
+  // Takes a child's end: siginfo's si_pid stays 0 if it has not come, which happens only without `wait`.
+  virtual int reap_child(int pidfd, bool wait, siginfo_t* end) noexcept;
+  virtual int copy_above_streams(int fd) noexcept;                            // close-on-exec, 3 or more
+
   virtual int64_t list_directory(int fd, void* entries, std::size_t size) noexcept;  // getdents64(2)
 
   // The real one. Lives for ever.
