@@ -172,6 +172,12 @@ int Kernel::start_child(const ChildPlan& plan) noexcept { return SpawnTables(pla
 
 int Kernel::open_pidfd(int pid) noexcept { return result_of(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
+void Kernel::end_child(int pid) noexcept {
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
 int Kernel::signal_child(int pidfd, int signal) noexcept {
   return result_of(static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0)));
 }

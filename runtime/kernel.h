@@ -62,6 +62,7 @@ class Kernel {
   // failed with. The calling thread stands still until then; no other thread does, and nothing is copied (vfork).
   virtual int start_child(const ChildPlan& plan) noexcept;
   virtual int open_pidfd(int pid) noexcept;
+  virtual void end_child(int pid) noexcept;                                   // kills and reaps; for one without a pidfd
   virtual int signal_child(int pidfd, int signal) noexcept;
   virtual int signal_group(int group, int signal) noexcept;
   // Takes a child's end: siginfo's si_pid stays 0 if it has not come, which happens only without `wait`.

@@ -8,6 +8,7 @@
 #include "weir/runtime/io/bytes.h"        // IWYU pragma: export
 #include "weir/runtime/io/file.h"         // IWYU pragma: export
 #include "weir/runtime/io/poll.h"         // IWYU pragma: export
+#include "weir/runtime/io/process.h"      // IWYU pragma: export
 #include "weir/runtime/io/signal.h"       // IWYU pragma: export
 #include "weir/runtime/io/socket.h"       // IWYU pragma: export
 #include "weir/runtime/kernel_support.h"  // IWYU pragma: export
