@@ -117,7 +117,7 @@ Task<> drop_at_the_end(int rounds) {
   }
   for (auto& dropper : droppers) dropper.join();
 }
-TEST(Call, DroppedOnAnotherThreadAtTheMomentOfItsEnd) { run(drop_at_the_end(200 * testing::storm_factor())); }
+TEST(Call, DroppedOnAnotherThreadAtTheMomentOfItsEnd) { run(drop_at_the_end(testing::storm(200))); }
 
 Task<> closed_pool() {
   ThreadPool pool({.size = 1});

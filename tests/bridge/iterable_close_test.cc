@@ -393,7 +393,7 @@ Task<> storm(unsigned seed, std::atomic<int>& alive) {
   for (auto& dropper : droppers) dropper.join();
 }
 TEST(Iterable, D08_AStormOfClosesDropsAndCancelsLeavesNothingBehind) {
-  for (int seed = 0; seed < 10 * testing::storm_factor(); ++seed) {
+  for (int seed = 0; seed < testing::storm(10); ++seed) {
     std::atomic<int> alive = 0;
     run(storm(seed, alive));
     EXPECT_EQ(alive, 0) << "seed " << seed;

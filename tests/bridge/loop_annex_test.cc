@@ -81,7 +81,7 @@ Task<> leave_streams(std::vector<IteratorWrapper<int>>& held, std::atomic<int>& 
   (void)held.back().close();
 }
 TEST(LoopAnnex, D05_StreamsInEachStateEndWithTheLoop) {
-  for (int i = 0; i < 20 * testing::storm_factor(); ++i) {
+  for (int i = 0; i < testing::storm(20); ++i) {
     std::atomic<int> alive = 0;
     std::vector<IteratorWrapper<int>> held;
     run(leave_streams(held, alive));
@@ -90,7 +90,7 @@ TEST(LoopAnnex, D05_StreamsInEachStateEndWithTheLoop) {
 }
 
 TEST(LoopAnnex, N08_AJobThatWaitsForTheLoopIsReleasedByItsEnd) {
-  for (int i = 0; i < 20 * testing::storm_factor(); ++i) {
+  for (int i = 0; i < testing::storm(20); ++i) {
     std::atomic<int> released = 0;
     run([](std::atomic<int>& count) -> Task<> {
       Gate began;
@@ -182,7 +182,7 @@ TEST(LoopAnnex, JobsOnAForeignPoolOutliveTheLoop) {
 }
 
 TEST(LoopAnnex, AStormOfEnds) {
-  for (int i = 0; i < 50 * testing::storm_factor(); ++i) {
+  for (int i = 0; i < testing::storm(50); ++i) {
     auto loop = tests::make_loop();
     std::thread outside([handle = loop->handle()] {
       try {

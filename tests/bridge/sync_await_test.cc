@@ -105,7 +105,7 @@ TEST(SyncAwait, W07_ALoopThatIsGone) {
 }
 
 TEST(SyncAwait, W07_D01_ALoopThatGoesBeforeTheCoroutineBegan) {
-  for (int i = 0; i < 30 * testing::storm_factor(); ++i) {
+  for (int i = 0; i < testing::storm(30); ++i) {
     auto loop = tests::make_loop();
     std::atomic<int> closed = 0;
     Gate about;
@@ -127,7 +127,7 @@ TEST(SyncAwait, W07_D01_ALoopThatGoesBeforeTheCoroutineBegan) {
 }
 
 TEST(SyncAwait, W07_ALoopThatGoesUnderTheCoroutine) {
-  for (int i = 0; i < 20 * testing::storm_factor(); ++i) {
+  for (int i = 0; i < testing::storm(20); ++i) {
     auto loop = tests::make_loop();
     std::atomic<int> frames = 0;
     std::vector<std::thread> threads;
@@ -258,7 +258,7 @@ Task<> many(int rounds) {
   for (int i = 0; i < 4; ++i) calls.push_back(f());
   co_await gather(std::move(calls));
 }
-TEST(SyncAwait, D19_NoWakeUpIsLost) { run(many(1000 * testing::storm_factor())); }
+TEST(SyncAwait, D19_NoWakeUpIsLost) { run(many(testing::storm(1000))); }
 
 }  // namespace
 }  // namespace weir

@@ -171,7 +171,7 @@ Task<> cancel_at_the_end(int rounds) {
   }
   EXPECT_EQ(cancelled + ended, rounds);
 }
-TEST(Threaded, D12_ACancelAtTheMomentOfTheResult) { run(cancel_at_the_end(5000 * testing::storm_factor())); }
+TEST(Threaded, D12_ACancelAtTheMomentOfTheResult) { run(cancel_at_the_end(testing::storm(5000))); }
 
 Task<> mixed_storm(unsigned seed) {
   std::mt19937 random(seed);
@@ -200,7 +200,7 @@ void ignore(std::exception_ptr, std::string_view, void*) noexcept {}
 TEST(Threaded, T09_AStormOfCancelsDropsAndAClosedPool) {
   LoopOptions options;
   options.on_unhandled = &ignore;  // calls that were dropped, then failed with the pool
-  for (int seed = 0; seed < 20 * testing::storm_factor(); ++seed) tests::make_loop(options)->run(mixed_storm(seed));
+  for (int seed = 0; seed < testing::storm(20); ++seed) tests::make_loop(options)->run(mixed_storm(seed));
 }
 
 }  // namespace

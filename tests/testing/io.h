@@ -12,6 +12,7 @@
 
 #include "weir/runtime/io/address.h"
 #include "weir/runtime/loop.h"
+#include "weir/tests/testing/storm.h"
 
 namespace weir::testing {
 
@@ -20,13 +21,6 @@ inline int open_descriptors() {
   int count = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
   return count - 1;
-}
-
-// The factor for long storms.
-inline int storm(int rounds) {
-  const char* text = std::getenv("WEIR_STORM");
-  const double factor = text == nullptr ? 1.0 : std::atof(text);
-  return std::max(1, static_cast<int>(rounds * factor));
 }
 
 // A folder that is gone with its contents at the end of the scope; in $TEST_TMPDIR unless a test needs a shorter path.

@@ -18,6 +18,7 @@
 
 #include "weir/runtime/errors.h"
 #include "weir/runtime/loop.h"
+#include "weir/tests/testing/storm.h"
 
 namespace weir::testing {
 
@@ -83,12 +84,5 @@ class TestLoop {
   Unhandled unhandled_;
   std::unique_ptr<Loop> loop_;
 };
-
-// How long a storm is: $WEIR_STORM times `count`, at least one.
-inline int storm(int count) {
-  const char* const factor = std::getenv("WEIR_STORM");
-  const double scaled = count * (factor != nullptr ? std::atof(factor) : 1.0);
-  return scaled < 1 ? 1 : static_cast<int>(scaled);
-}
 
 }  // namespace weir::testing

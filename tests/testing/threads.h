@@ -13,13 +13,9 @@
 #include <string>
 #include <thread>
 
-namespace weir::testing {
+#include "weir/tests/testing/storm.h"
 
-// The factor for long storms.
-inline int storm_factor() {
-  const char* const factor = std::getenv("WEIR_STORM");
-  return factor == nullptr ? 1 : std::max(1, std::atoi(factor));
-}
+namespace weir::testing {
 
 // Opens once. Outlives whoever uses it.
 class Gate {
@@ -78,7 +74,7 @@ class HangWatchdog final : public ::testing::EmptyTestEventListener {
     over_ = false;
     thread_ = std::thread([this, name = std::string(test.test_suite_name()) + "." + test.name()] {
       std::unique_lock lock(mutex_);
-      if (changed_.wait_for(lock, std::chrono::minutes(storm_factor()), [this] { return over_; })) return;
+      if (changed_.wait_for(lock, std::chrono::minutes(storm(1)), [this] { return over_; })) return;
       std::fprintf(stderr, "watchdog: %s hangs\n", name.c_str());
       std::abort();
     });
