@@ -128,7 +128,7 @@ class BoundedRing {
   bool try_put(T& item) {
     if (closed()) return false;
     if (put_ - head_seen_ >= limit_) {
-      head_seen_ = head_.load(std::memory_order_acquire);  // pairs with publish_taken(): the slots are free
+      head_seen_ = head_.load(std::memory_order_relaxed);  // a number; the slots themselves come back by ring_blocks.h
       if (put_ - head_seen_ >= limit_) return false;
     }
     blocks_.put(std::move(item));
@@ -140,7 +140,7 @@ class BoundedRing {
   void finish(std::exception_ptr error = nullptr) {
     error_ = std::move(error);
     // Pairs with the load in get(), which then sees the last tail_ and error_, and with wait()'s read-modify-write.
-    const uint32_t before = state_.fetch_or(kFinished, std::memory_order_seq_cst);
+    const uint32_t before = state_.fetch_or(kFinished, std::memory_order_release);
     assert((before & kFinished) == 0);
     if ((before & kReaderWaits) != 0) notify_reader();
   }
@@ -149,8 +149,8 @@ class BoundedRing {
 
   // Nobody wants more. Idempotent; wakes a sleeping producer at once.
   void close() {
-    // Pairs with the producer's read-modify-write in wait_for_room(), and its loads of kClosed.
-    const uint32_t before = state_.fetch_or(kClosed, std::memory_order_seq_cst);
+    // Pairs with the producer's read-modify-write in wait_for_room(). Nothing is published by it.
+    const uint32_t before = state_.fetch_or(kClosed, std::memory_order_relaxed);
     if ((before & kClosed) == 0 && (before & kProducerSleeps) != 0) Threads::wake(state_, 1);
   }
   bool closed() const {
@@ -194,7 +194,8 @@ class BoundedRing {
   // True: nothing is there, and notify() will be called. False: an item or the end is there already.
   bool wait() {
     wake_producer_if_room();
-    // Pairs with the producer's load of state_ in publish_item(), and its read-modify-writes.
+    // Pairs with the producer's load of state_ in publish_item(), and its read-modify-writes; with notify_reader()'s, for
+    // what notify() uses.
     const uint32_t before = state_.fetch_or(kReaderWaits, std::memory_order_seq_cst);
     assert((before & kReaderWaits) == 0);
     if ((before & kProducerLight) != 0) Threads::heavy_fence();  // pairs with light_fence() in publish_item()
@@ -205,8 +206,8 @@ class BoundedRing {
 
   // Takes wait() back. True: notify() will not be called. False: it was, or is about to be.
   bool cancel_wait() {
-    // Pairs with notify_reader(): who clears the flag decides.
-    return (state_.fetch_and(~kReaderWaits, std::memory_order_acq_rel) & kReaderWaits) != 0;
+    // Pairs with notify_reader(): who clears the flag decides. Nothing is published by it.
+    return (state_.fetch_and(~kReaderWaits, std::memory_order_relaxed) & kReaderWaits) != 0;
   }
 
   // For a loop that is about to sleep. True: the producer slept, there was room for an item, and it was woken.
@@ -240,18 +241,19 @@ class BoundedRing {
     if ((state & kReaderWaits) != 0) {
       notify_reader();
     } else if (!light_ && ++unawaited_ >= light_after_) {
-      // Pairs with wait()'s read-modify-write. A flag that is set already is seen with the next item, if there is one.
+      // Pairs with wait()'s read-modify-write: one of them is later. A flag that is set already is seen with the next
+      // item, if there is one. Nothing is published by it.
       light_ = true;
-      state_.fetch_or(kProducerLight, std::memory_order_seq_cst);
+      state_.fetch_or(kProducerLight, std::memory_order_relaxed);
     }
   }
 
   void notify_reader() {
     light_ = false;
     unawaited_ = 0;
-    // Pairs with cancel_wait(): who clears the flag decides. Sequentially consistent: it ends the light state, and what
-    // is put afterwards is not light.
-    const uint32_t before = state_.fetch_and(~(kReaderWaits | kProducerLight), std::memory_order_seq_cst);
+    // Pairs with cancel_wait(): who clears the flag decides. Acquire: pairs with wait(), what notify() uses is the
+    // producer's now. What is put afterwards is not light.
+    const uint32_t before = state_.fetch_and(~(kReaderWaits | kProducerLight), std::memory_order_acquire);
     if ((before & kReaderWaits) == 0) return;
     add_one(reader_wakeups_);
     reader_.notify();
@@ -260,14 +262,14 @@ class BoundedRing {
   // False: closed.
   bool wait_for_room() {
     for (;;) {
-      head_seen_ = head_.load(std::memory_order_acquire);  // pairs with publish_taken(): the slots are free
+      head_seen_ = head_.load(std::memory_order_relaxed);  // as in try_put()
       if (put_ - head_seen_ < limit_) return true;
       // Pairs with publish_taken()'s load of state_, and with close().
       const uint32_t before = state_.fetch_or(kProducerSleeps, std::memory_order_seq_cst);
       head_seen_ = head_.load(std::memory_order_seq_cst);  // pairs with publish_taken()
       if ((before & kClosed) == 0 && put_ - head_seen_ >= limit_) sleep_while_full();
       // Nobody needs to wake a thread that runs. Whoever did so already cleared the flag.
-      if ((state_.fetch_and(~kProducerSleeps, std::memory_order_acq_rel) & kClosed) != 0) return false;
+      if ((state_.fetch_and(~kProducerSleeps, std::memory_order_relaxed) & kClosed) != 0) return false;
     }
   }
 
@@ -275,7 +277,7 @@ class BoundedRing {
     [[maybe_unused]] typename Threads::Parked parked;
     add_one(producer_sleeps_);
     for (;;) {
-      const uint32_t state = state_.load(std::memory_order_acquire);  // pairs with publish_taken() and close()
+      const uint32_t state = state_.load(std::memory_order_relaxed);  // a hint: the futex compares, the caller looks again
       if ((state & kProducerSleeps) == 0 || (state & kClosed) != 0) return;
       Threads::wait(state_, state);
     }
@@ -309,10 +311,10 @@ class BoundedRing {
     }
     // Pairs with wait_for_room()'s read-modify-write.
     if ((state_.load(std::memory_order_seq_cst) & kProducerSleeps) == 0) return false;
-    // It puts nothing while the flag is set: tail_ stands, and pairs with publish_item() only for its value.
-    if (limit_ - (tail_.load(std::memory_order_acquire) - taken_) < room) return false;
-    // Pairs with the producer's own clearing of the flag: if that came first, it is awake.
-    if ((state_.fetch_and(~kProducerSleeps, std::memory_order_acq_rel) & kProducerSleeps) == 0) return false;
+    // It puts nothing while the flag is set: tail_ stands, as it was when the flag was seen.
+    if (limit_ - (tail_.load(std::memory_order_relaxed) - taken_) < room) return false;
+    // Pairs with the producer's own clearing of the flag: if that came first, it is awake. head_ says what is free.
+    if ((state_.fetch_and(~kProducerSleeps, std::memory_order_relaxed) & kProducerSleeps) == 0) return false;
     add_one(producer_wakeups_);
     Threads::wake(state_, 1);
     return true;

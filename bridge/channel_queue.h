@@ -1,29 +1,19 @@
 // The queue behind a channel: any number of threads put, one loop takes.
 //
-// Two words.
-//
-// `stack_`, the items that the loop has not taken yet, newest first, with two flags in the low bits of the pointer:
+// One word: the items that the loop has not taken yet, newest first, with two flags in the low bits of the pointer:
 //   kClosed   nothing enters any more; what is there is still delivered
 //   kWaits    the loop's side found nothing and wants one notice
 // A put, a close, a take and a wait each are one compare-exchange of this word, so they have one order. Why nothing is
 // lost: an item enters only while kClosed is not set, and the loop sees the end only in a word that has kClosed and no
 // items, so all that entered came out before. Why no wake-up is lost: the loop sets kWaits only while the word has no
 // items and is not closed; the put or close that follows clears it and owes one notice; nobody else does.
-//
-// `room_`, how many more may be put; only where the channel is bounded. The top bit says that it is closed.
-//   A sender takes one by a compare-exchange while it is not 0. At 0 it counts itself in sleepers_, looks again, and
-//   sleeps on the word while it is 0. The loop gives one back, then looks at sleepers_. Both sides are sequentially
-//   consistent: either the sender sees the room, or the loop sees the sleeper, and the futex compares once more.
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
-#include "weir/bridge/futex.h"
-#include "weir/bridge/parked.h"
+#include "weir/bridge/system_threads.h"
 
 namespace weir::internal {
 
@@ -35,34 +25,7 @@ struct ChannelNode {
   T item;
 };
 
-// Room for a number of items: a semaphore on which threads sleep and that a loop only raises.
-class ChannelRoom {
- public:
-  // 0: without limit.
-  explicit ChannelRoom(std::size_t max_size) noexcept;
-
-  bool bounded() const noexcept { return bounded_; }
-
-  enum class Taken { kTaken, kFull, kClosed };
-  Taken try_take() noexcept;
-  Taken take() noexcept;  // sleeps while full: never kFull
-
-  void give_back() noexcept;  // the loop
-  bool close() noexcept;      // wakes all; true: this call closed it
-  bool closed() const noexcept { return (room_.load(std::memory_order_seq_cst) & kClosedBit) != 0; }  // pairs with close()
-
-  uint64_t sleeps() const noexcept { return sleeps_.load(std::memory_order_relaxed); }  // a statistic
-
- private:
-  static constexpr uint32_t kClosedBit = 1U << 31;
-
-  const bool bounded_;
-  std::atomic<uint32_t> room_;
-  std::atomic<uint32_t> sleepers_{0};
-  std::atomic<uint64_t> sleeps_{0};
-};
-
-template <class T>
+template <class T, class Threads = SystemThreads>
 class ChannelQueue {
  public:
   using Node = ChannelNode<T>;
@@ -89,7 +52,8 @@ class ChannelQueue {
   // Any thread, idempotent. True: the caller owes the notice.
   bool close() noexcept {
     uintptr_t word = word_.load(std::memory_order_relaxed);
-    while (!word_.compare_exchange_weak(word, (word | kClosed) & ~kWaits, std::memory_order_acq_rel,  // as in put()
+    // acquire: as in put(). What was put is published by put() itself.
+    while (!word_.compare_exchange_weak(word, (word | kClosed) & ~kWaits, std::memory_order_acquire,
                                         std::memory_order_relaxed)) {
     }
     return (word & kWaits) != 0;
@@ -139,7 +103,7 @@ class ChannelQueue {
     return reinterpret_cast<Node*>(word & ~(kClosed | kWaits));
   }
 
-  std::atomic<uintptr_t> word_{0};
+  typename Threads::template Atomic<uintptr_t> word_{0};
 };
 
 }  // namespace weir::internal

@@ -3,9 +3,7 @@
 // The notice is an inbox node, pushed by the put or close that cleared the queue's wait flag. While it is on its way
 // (`noticing_`) the loop asks for no other, so the node is never pushed twice; who waits meanwhile waits for its arrival,
 // which hands out what is there, first come first served, and asks for the next one if somebody still waits.
-// A second node tells the loop of the close, once, if a put_async() may wait: who waits says so (`async_`), then looks
-// whether it is closed; who closes sets that, then looks at `async_`. All four are sequentially consistent, so one of
-// them sees the other.
+// A second node tells the loop of the close, once, if a put_async() has asked for it (channel_room.h).
 #pragma once
 
 #include <atomic>
@@ -17,6 +15,7 @@
 #include "absl/time/time.h"
 #include "weir/bridge/channel_errors.h"
 #include "weir/bridge/channel_queue.h"
+#include "weir/bridge/channel_room.h"
 #include "weir/bridge/loop_annex.h"
 #include "weir/runtime/engine.h"
 #include "weir/runtime/errors.h"
@@ -39,6 +38,7 @@ template <class T>
 class ChannelState final : public InboxNode, public LoopBound {
  public:
   using Node = ChannelNode<T>;
+  using Room = ChannelRoom<>;
 
   explicit ChannelState(std::size_t max_size) : room_(max_size) {}
   ChannelState(const ChannelState&) = delete;
@@ -52,24 +52,24 @@ class ChannelState final : public InboxNode, public LoopBound {
 
   // --- any thread
   void put(T&& item) {
-    ChannelRoom::Taken taken = room_.try_take();
-    if (taken == ChannelRoom::Taken::kFull) {
+    Room::Taken taken = room_.try_take();
+    if (taken == Room::Taken::kFull) {
       if (on_loop_thread()) throw_channel_full_on_loop();
       taken = room_.take();
     }
-    if (taken == ChannelRoom::Taken::kClosed || !push(std::move(item))) throw_channel_closed("put");
+    if (taken == Room::Taken::kClosed || !push(std::move(item))) throw_channel_closed("put");
   }
   // False: full, and the item is untouched.
   bool try_put(T& item) {
-    const ChannelRoom::Taken taken = room_.try_take();
-    if (taken == ChannelRoom::Taken::kFull) return false;
-    if (taken == ChannelRoom::Taken::kClosed || !push(std::move(item))) throw_channel_closed("put");
+    const Room::Taken taken = room_.try_take();
+    if (taken == Room::Taken::kFull) return false;
+    if (taken == Room::Taken::kClosed || !push(std::move(item))) throw_channel_closed("put");
     return true;
   }
   void close() noexcept {
-    const bool first = room_.close();
+    const bool asked = room_.close();
     if (queue_.close()) notify();
-    if (!first || !async_.load(std::memory_order_seq_cst)) return;  // see the top of this file
+    if (!asked) return;
     retain();
     if (!push_to_loop(close_notice_)) release();
   }
@@ -231,11 +231,10 @@ class ChannelState final : public InboxNode, public LoopBound {
   }
 
   ChannelQueue<T> queue_;
-  ChannelRoom room_;
+  Room room_;
   Notice<&ChannelState::refuse_putters> close_notice_{*this};
   Notice<&ChannelState::leave_loop> leave_notice_{*this};
   std::atomic<LoopControl*> control_{nullptr};  // of the loop that reads; counted
-  std::atomic<bool> async_{false};   // a put_async() may wait
   Node* taken_ = nullptr;            // out of the queue, oldest first
   IntrusiveList<Getter, &Getter::previous, &Getter::following> getters_;
   IntrusiveList<Putter, &Putter::previous, &Putter::following> putters_;
@@ -330,8 +329,7 @@ class ChannelState<T>::Putter final : public Suspension {
     root_ = thread_state.root;
     root_->wait(point, *this);
     state_.putters_.push_back(*this);
-    state_.async_.store(true, std::memory_order_seq_cst);  // pairs with close(); see the top of this file
-    if (!state_.room_.closed()) return true;
+    if (state_.room_.ask()) return true;
     state_.putters_.remove(*this);
     return false;
   }

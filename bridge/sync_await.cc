@@ -1,7 +1,5 @@
 #include "weir/bridge/sync_await.h"
 
-#include "weir/bridge/futex.h"
-#include "weir/bridge/parked.h"
 #include "weir/runtime/engine.h"
 #include "weir/runtime/errors.h"
 
@@ -28,24 +26,20 @@ void SyncWait::run(LoopControl& control) {
     throw DeadlockError("sync_await on the loop's own thread would wait for itself; co_await the coroutine instead");
   }
   if (!control.alive() || !control.push(*this)) return fail(loop_closed());
-  uint32_t waiting = kWaiting;
-  // acquire on failure: pairs with end()'s exchange, the result is there. Success publishes nothing: relaxed would do.
-  if (!word_.compare_exchange_strong(waiting, kSleeping, std::memory_order_acq_rel, std::memory_order_acquire)) return;
-  const Parked parked;
-  while (word_.load(std::memory_order_acquire) == kSleeping) futex_wait(word_, kSleeping);  // acquire: pairs with end()
+  ended_.wait();
 }
 
 void SyncWait::deliver() noexcept {
   if (thread_state.engine->going()) {
     fail(loop_closed());
-    return end();
+    return ended_.set();
   }
   try {
     const ContextScope context(context_);
     state_ = &begin();
   } catch (...) {
     fail(std::current_exception());
-    return end();
+    return ended_.set();
   }
   state_->listen(*this);
 }
@@ -54,12 +48,7 @@ void SyncWait::root_done(Root&) noexcept {
   const bool cut_off = state_->ended_cancelled() && thread_state.engine->going();
   take_result();
   if (cut_off) fail(loop_closed());
-  end();
-}
-
-void SyncWait::end() noexcept {
-  // release: pairs with run()'s loads, the result is there. The thread may be gone right after.
-  if (word_.exchange(kEnded, std::memory_order_acq_rel) == kSleeping) futex_wake(word_, 1);
+  ended_.set();
 }
 
 }  // namespace weir::internal

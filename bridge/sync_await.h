@@ -14,8 +14,6 @@
 // Cost: a post, a frame on the loop, and a wake-up each way where the other side sleeps; no allocation here.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -23,6 +21,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weir/bridge/one_wake.h"
 #include "weir/runtime/awaitable.h"
 #include "weir/runtime/context.h"
 #include "weir/runtime/join.h"
@@ -31,13 +30,7 @@
 namespace weir {
 namespace internal {
 
-// One wait, on the waiting thread's stack.
-//
-//   word_:  kWaiting -> kSleeping (by the thread, before it sleeps) -> kEnded (by the loop, once)
-//
-// Why no wake-up is lost: the thread sleeps only while the word is kSleeping, which the futex checks; the loop changes it
-// to kEnded by an exchange, and wakes when it replaced kSleeping. After that exchange the loop touches nothing of it but
-// the word's address.
+// One wait, on the waiting thread's stack: the loop touches nothing of it once it has set `ended_`.
 class SyncWait : public InboxNode, public DoneListener {
  public:
   // The calling thread: hands it to the loop, waits, throws what concerns the loop.
@@ -52,17 +45,11 @@ class SyncWait : public InboxNode, public DoneListener {
   virtual void fail(std::exception_ptr) noexcept = 0;
 
  private:
-  static constexpr uint32_t kWaiting = 0;
-  static constexpr uint32_t kSleeping = 1;
-  static constexpr uint32_t kEnded = 2;
-
   void deliver() noexcept final;
   void root_done(Root& root) noexcept final;
-  void end() noexcept;
-
   Context context_;
   JoinStateBase* state_ = nullptr;
-  std::atomic<uint32_t> word_{kWaiting};
+  OneWake<> ended_;
 };
 
 // `Make` gives the awaitable, on the loop.

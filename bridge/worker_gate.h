@@ -56,7 +56,7 @@ class WorkerGate {
       const uint64_t next = state + kRunning + kWaking + (wake ? -kSleeping : kThreads);
       if (!state_.compare_exchange_weak(state, next, std::memory_order_seq_cst, std::memory_order_seq_cst)) continue;
       if (!wake) return Call::kSpawn;
-      tickets_.fetch_add(1, std::memory_order_release);  // pairs with sleep()
+      tickets_.fetch_add(1, std::memory_order_relaxed);  // a number: jobs travel through the queue
       Threads::wake(tickets_, 1);
       return Call::kWoken;
     }
@@ -94,11 +94,11 @@ class WorkerGate {
   // After to_sleep(). kWoken: it runs, and is the one who comes.
   Sleep sleep(int64_t deadline_ns) {
     for (;;) {
-      uint32_t tickets = tickets_.load(std::memory_order_acquire);  // pairs with call() and close()
+      uint32_t tickets = tickets_.load(std::memory_order_relaxed);  // a hint: the exchange, or the futex, decides
       if ((tickets & kTicketsClosed) != 0) return Sleep::kClosed;
       if (tickets == 0) {
         if (!Threads::wait(tickets_, 0, deadline_ns)) return Sleep::kLate;
-      } else if (tickets_.compare_exchange_weak(tickets, tickets - 1, std::memory_order_acquire)) {  // as the load
+      } else if (tickets_.compare_exchange_weak(tickets, tickets - 1, std::memory_order_relaxed)) {
         return Sleep::kWoken;
       }
     }
@@ -133,7 +133,7 @@ class WorkerGate {
   // Wakes every sleeper; nobody is called any more.
   void close() {
     state_.fetch_or(kClosed, std::memory_order_seq_cst);             // pairs with call() and retire()
-    tickets_.fetch_or(kTicketsClosed, std::memory_order_release);    // pairs with sleep()
+    tickets_.fetch_or(kTicketsClosed, std::memory_order_relaxed);    // as in call()
     Threads::wake(tickets_, kWakeAll);
   }
   bool closed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }  // pairs with close()

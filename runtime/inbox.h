@@ -33,17 +33,20 @@ class InboxNode {
   ~InboxNode() = default;
 
  private:
-  friend class Inbox;
+  template <template <class> class>
+  friend class BasicInbox;
   InboxNode* next_ = nullptr;
 };
 
-class Inbox {
+// `Atomic` is std::atomic, or a test's that explores interleavings.
+template <template <class> class Atomic>
+class BasicInbox {
  public:
   enum class Pushed { kQuietly, kOntoSleeper, kRefused };
 
-  Inbox() = default;
-  Inbox(const Inbox&) = delete;
-  Inbox& operator=(const Inbox&) = delete;
+  BasicInbox() = default;
+  BasicInbox(const BasicInbox&) = delete;
+  BasicInbox& operator=(const BasicInbox&) = delete;
 
   // Any thread. kOntoSleeper: the caller, and only he, has to wake the loop. kRefused: closed, the node is still the caller's.
   Pushed push(InboxNode& node) noexcept {
@@ -106,7 +109,9 @@ class Inbox {
     return reversed;
   }
 
-  std::atomic<uintptr_t> word_{kEmpty};
+  Atomic<uintptr_t> word_{kEmpty};
 };
+
+using Inbox = BasicInbox<std::atomic>;
 
 }  // namespace weir::internal

@@ -1,4 +1,5 @@
 // BoundedRing through every interleaving of small scenarios: no wake-up, no item, no end and no error is lost.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <exception>
@@ -8,6 +9,7 @@
 
 #include "weir/bridge/bounded_ring.h"
 #include "weir/tests/testing/explorer.h"
+#include "weir/tests/testing/storm.h"
 
 namespace weir::internal {
 namespace {
@@ -17,8 +19,11 @@ namespace testing = weir::testing;
 using testing::ExplorerResult;
 using testing::ExplorerThreads;
 using testing::Scenario;
+using testing::expect_proven;
 using testing::explore;
 using testing::require;
+
+using Item = testing::Tracked<>;
 
 // Ring and reader of one run. The loop that the reader stands for sleeps in `woken`.
 template <class Threads>
@@ -26,6 +31,7 @@ struct Stream final : RingReader {
   explicit Stream(const BoundedRingOptions& options) : ring(options, *this) {}
 
   void notify() noexcept override {
+    node.value();
     ++notifications;
     woken.set();
   }
@@ -33,22 +39,25 @@ struct Stream final : RingReader {
   // As a loop does it; false: the end.
   bool next(int& item) {
     for (;;) {
-      std::optional<int> got;
+      std::optional<Item> got;
       switch (ring.get(got)) {
         case RingGet::kItem:
-          item = *got;
+          item = got->value();
           return true;
         case RingGet::kEnd:
           return false;
         case RingGet::kEmpty:
+          node.value();
           if (!ring.wait()) continue;
           ++waits;
           woken.wait();
+          node.value();
       }
     }
   }
 
-  BoundedRing<int, Threads> ring;
+  BoundedRing<Item, Threads> ring;
+  Item node{0};  // what notify() uses: the producer's from wait() on, and the reader's again when it is woken
   testing::ExploredEvent woken;
   testing::ExploredEvent producer_done;
   testing::ExploredEvent taken;
@@ -63,7 +72,7 @@ ExplorerResult explore_stream(const testing::ExplorerLimits& limits, BoundedRing
   return explore(limits, [=] {
     auto stream = std::make_shared<Stream<Threads>>(options);
     auto produce = [stream, items] {
-      for (int i = 0; i < items; ++i) require(stream->ring.put(int{i}), "put refused");
+      for (int i = 0; i < items; ++i) require(stream->ring.put(Item{i}), "put refused");
       stream->ring.finish(stream->error);
     };
     auto consume = [stream, items] {
@@ -81,38 +90,32 @@ ExplorerResult explore_stream(const testing::ExplorerLimits& limits, BoundedRing
   });
 }
 
-void expect_proven(const ExplorerResult& result) {
-  EXPECT_EQ(result.failure, "");
-  EXPECT_TRUE(result.complete) << result.runs << " runs";
-  EXPECT_GT(result.runs, 10);
-}
-
 TEST(BoundedRingExplorer, ItemsTheEndAndTheErrorArrive) {
   for (size_t max_size : {1, 2, 0}) {
     for (uint32_t light_after : {1, 2, 100}) {
       SCOPED_TRACE(::testing::Message() << "max_size " << max_size << ", light after " << light_after);
       expect_proven(explore_stream<ExplorerThreads>(
-          {.preemptions = 2, .delayed_stores = 1},
+          {.preemptions = 2, .stale_reads = 1},
           {.max_size = max_size, .items_per_block = 1, .light_after = light_after}, 3));
     }
   }
 }
 
 TEST(BoundedRingExplorer, TheLastItemBeforeTheEndIsNotLost) {
-  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 4, .delayed_stores = 2},
+  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 4, .stale_reads = 2},
                                                 {.max_size = 1, .light_after = 1}, 1));
-  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 4, .delayed_stores = 2}, {.light_after = 1}, 1));
-  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 5, .delayed_stores = 2}, {.light_after = 1}, 0));
+  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 4, .stale_reads = 2}, {.light_after = 1}, 1));
+  expect_proven(explore_stream<ExplorerThreads>({.preemptions = 5, .stale_reads = 2}, {.light_after = 1}, 0));
 }
 
 // The producer puts two items, and nothing more until the reader has them.
 template <class Threads>
 ExplorerResult explore_pause(uint32_t light_after) {
-  return explore({.preemptions = 3, .delayed_stores = 2}, [light_after] {
+  return explore({.preemptions = 3, .stale_reads = 2}, [light_after] {
     auto stream = std::make_shared<Stream<Threads>>(BoundedRingOptions{.light_after = light_after});
     auto produce = [stream] {
-      stream->ring.put(0);
-      stream->ring.put(1);
+      stream->ring.put(Item{0});
+      stream->ring.put(Item{1});
       stream->taken.wait();
       stream->ring.finish();
     };
@@ -149,41 +152,43 @@ TEST(BoundedRingExplorer, FindsAProducerThatNobodyWakes) {
 }
 
 // close() on a third thread, while the producer puts and the reader waits.
+ExplorerResult explore_close(size_t max_size) {
+  return explore({.preemptions = 2, .stale_reads = 1}, [max_size] {
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = max_size, .light_after = 1});
+    auto produce = [stream] {
+      while (stream->ring.put(Item{1})) {
+      }
+      stream->ring.finish();
+    };
+    auto consume = [stream] {
+      int item = 0;
+      if (!stream->next(item)) return;
+      stream->producer_done.wait();  // takes no more: only close() can end the producer
+    };
+    auto close = [stream] {
+      stream->ring.close();
+      stream->ring.close();
+    };
+    return Scenario{{[stream, produce] {
+                       produce();
+                       stream->producer_done.set();
+                     },
+                     consume, close},
+                    nullptr};
+  });
+}
+
 TEST(BoundedRingExplorer, CloseEndsEverything) {
-  for (size_t max_size : {1, 2}) {
-    expect_proven(explore({.preemptions = 2, .delayed_stores = 1}, [max_size] {
-      auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = max_size, .light_after = 1});
-      auto produce = [stream] {
-        while (stream->ring.put(1)) {
-        }
-        stream->ring.finish();
-      };
-      auto consume = [stream] {
-        int item = 0;
-        if (!stream->next(item)) return;
-        stream->producer_done.wait();  // takes no more: only close() can end the producer
-      };
-      auto close = [stream] {
-        stream->ring.close();
-        stream->ring.close();
-      };
-      return Scenario{{[stream, produce] {
-                         produce();
-                         stream->producer_done.set();
-                       },
-                       consume, close},
-                      nullptr};
-    }));
-  }
+  for (size_t max_size : {1, 2}) expect_proven(explore_close(max_size));
 }
 
 // The reader takes one item and then does something else: the loop tells the ring before it sleeps.
-TEST(BoundedRingExplorer, AnIdleLoopLetsTheProducerGoOn) {
-  expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
+ExplorerResult explore_idle_loop() {
+  return explore({.preemptions = 3, .stale_reads = 1}, [] {
     auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = 8, .light_after = 2});
-    for (int i = 0; i < 7; ++i) stream->ring.put(int{i});
+    for (int i = 0; i < 7; ++i) stream->ring.put(Item{i});
     auto produce = [stream] {
-      for (int i = 7; i < 9; ++i) stream->ring.put(int{i});
+      for (int i = 7; i < 9; ++i) stream->ring.put(Item{i});
       stream->producer_done.set();
     };
     auto consume = [stream] {
@@ -193,16 +198,18 @@ TEST(BoundedRingExplorer, AnIdleLoopLetsTheProducerGoOn) {
       stream->producer_done.wait();
     };
     return Scenario{{produce, consume}, nullptr};
-  }));
+  });
 }
 
+TEST(BoundedRingExplorer, AnIdleLoopLetsTheProducerGoOn) { expect_proven(explore_idle_loop()); }
+
 // Half of the limit is free: the producer goes on though the loop never idles.
-TEST(BoundedRingExplorer, HalfFreeWakesTheProducer) {
-  expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
+ExplorerResult explore_half_free() {
+  return explore({.preemptions = 3, .stale_reads = 1}, [] {
     auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = 4, .light_after = 2});
-    for (int i = 0; i < 3; ++i) stream->ring.put(int{i});
+    for (int i = 0; i < 3; ++i) stream->ring.put(Item{i});
     auto produce = [stream] {
-      for (int i = 3; i < 5; ++i) stream->ring.put(int{i});
+      for (int i = 3; i < 5; ++i) stream->ring.put(Item{i});
       stream->producer_done.set();
     };
     auto consume = [stream] {
@@ -211,15 +218,17 @@ TEST(BoundedRingExplorer, HalfFreeWakesTheProducer) {
       stream->producer_done.wait();
     };
     return Scenario{{produce, consume}, nullptr};
-  }));
+  });
 }
 
-TEST(BoundedRingExplorer, AWithdrawnWaitIsAnsweredOnceOrNotAtAll) {
-  expect_proven(explore({.preemptions = 3, .delayed_stores = 1}, [] {
+TEST(BoundedRingExplorer, HalfFreeWakesTheProducer) { expect_proven(explore_half_free()); }
+
+ExplorerResult explore_withdrawn_wait() {
+  return explore({.preemptions = 3, .stale_reads = 1}, [] {
     auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.light_after = 1});
     auto produce = [stream] {
-      stream->ring.put(0);
-      stream->ring.put(1);
+      stream->ring.put(Item{0});
+      stream->ring.put(Item{1});
       stream->ring.finish();
     };
     auto consume = [stream] {
@@ -236,7 +245,27 @@ TEST(BoundedRingExplorer, AWithdrawnWaitIsAnsweredOnceOrNotAtAll) {
     };
     return Scenario{{produce, consume},
                     [stream] { require(stream->notifications == stream->waits, "a wait is answered once"); }};
-  }));
+  });
+}
+
+TEST(BoundedRingExplorer, AWithdrawnWaitIsAnsweredOnceOrNotAtAll) { expect_proven(explore_withdrawn_wait()); }
+
+TEST(BoundedRingExplorer, EveryOrderAndWakeUpIsNeeded) {
+  if (testing::storm_factor() < 1) GTEST_SKIP() << "for builds at full speed";
+  const testing::MutationReport report = testing::mutate({
+      [] { return explore_stream<ExplorerThreads>({.preemptions = 2}, {.max_size = 1, .items_per_block = 1, .light_after = 1}, 3); },
+      [] { return explore_stream<ExplorerThreads>({.preemptions = 2}, {.max_size = 2, .items_per_block = 1, .light_after = 100}, 4); },
+      [] { return explore_stream<ExplorerThreads>({.preemptions = 4, .stale_reads = 2}, {.light_after = 1}, 1); },
+      [] { return explore_stream<ExplorerThreads>({.preemptions = 2}, {.items_per_block = 1, .light_after = 100}, 4); },
+      [] { return explore_pause<ExplorerThreads>(1); },
+      [] { return explore_pause<ExplorerThreads>(100); },
+      [] { return explore_close(1); },
+      [] { return explore_idle_loop(); },
+      [] { return explore_half_free(); },
+      [] { return explore_withdrawn_wait(); },
+  });
+  EXPECT_GT(report.mutants, 15);
+  EXPECT_THAT(report.survivors, ::testing::ElementsAre());
 }
 
 }  // namespace

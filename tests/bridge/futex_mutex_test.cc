@@ -1,10 +1,14 @@
 #include "weir/bridge/futex_mutex.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "weir/tests/testing/explorer.h"
 
 namespace weir::internal {
 namespace {
@@ -35,6 +39,30 @@ TEST(FutexMutex, CountsUnderContention) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(count, kThreads * kRounds);
+}
+
+// Three threads, in every interleaving: one at a time, and each gets its turn.
+weir::testing::ExplorerResult explore_three_threads() {
+  namespace testing = weir::testing;
+  return testing::explore({.preemptions = 2, .stale_reads = 1}, [] {
+    struct State {
+      FutexMutex<testing::ExplorerThreads> mutex;
+      testing::Tracked<> count{0};
+    };
+    auto state = std::make_shared<State>();
+    auto add = [state] {
+      std::lock_guard lock(state->mutex);
+      state->count = testing::Tracked<>(state->count.value() + 1);
+    };
+    return testing::Scenario{{add, add, add}, [state] { testing::require(state->count.value() == 3, "a turn is lost"); }};
+  });
+}
+
+TEST(FutexMutex, ExcludesInEveryInterleaving) { weir::testing::expect_proven(explore_three_threads()); }
+
+TEST(FutexMutex, NeedsEveryOrderAndItsWake) {
+  // try_lock() is no part of what the explorer's threads do, as they do not spin.
+  EXPECT_THAT(weir::testing::mutate({explore_three_threads}).survivors, ::testing::ElementsAre());
 }
 
 }  // namespace

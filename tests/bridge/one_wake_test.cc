@@ -1,0 +1,56 @@
+#include "weir/bridge/one_wake.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <thread>
+
+#include "weir/tests/testing/explorer.h"
+
+namespace weir::internal {
+namespace {
+
+namespace testing = weir::testing;
+
+testing::ExplorerResult explore_one_wake() {
+  return testing::explore({.preemptions = 4, .stale_reads = 2}, [] {
+    struct State {
+      OneWake<testing::ExplorerThreads> ended;
+      testing::Tracked<> result{0};
+    };
+    auto state = std::make_shared<State>();
+    return testing::Scenario{{[state] {
+                                state->ended.wait();
+                                testing::require(state->result.value() == 1, "the result");
+                              },
+                              [state] {
+                                state->result = testing::Tracked<>(1);
+                                state->ended.set();
+                              }},
+                             nullptr};
+  });
+}
+
+TEST(OneWake, IsNeverLost) { testing::expect_proven(explore_one_wake()); }
+
+TEST(OneWake, NeedsEveryOrderAndItsWake) {
+  EXPECT_THAT(testing::mutate({explore_one_wake}).survivors, ::testing::ElementsAre());
+}
+
+TEST(OneWake, WakesAThread) {
+  for (int i = 0; i < 1000; ++i) {
+    OneWake<> ended;
+    int result = 0;
+    std::thread other([&] {
+      result = 1;
+      ended.set();
+    });
+    ended.wait();
+    EXPECT_EQ(result, 1);
+    other.join();
+  }
+}
+
+}  // namespace
+}  // namespace weir::internal
