@@ -32,15 +32,17 @@ namespace weir::bench {
 namespace {
 
 int bench() {
-  Rows rows;
-  add_await_rows(rows);
-
   Settings settings;
   settings.quick = absl::GetFlag(FLAGS_quick);
   if (settings.quick) {
     settings.rounds = 9;
     settings.round_ms = 4;
   }
+  Rows rows;
+  add_await_rows(rows);
+  add_thread_rows(rows, settings);
+  add_stream_rows(rows);
+
   if (absl::GetFlag(FLAGS_list)) {
     for (const Row& row : rows) std::printf("%-20s %s\n", row.name.c_str(), row.what.c_str());
     return 0;

@@ -9,15 +9,25 @@ namespace {
 
 constexpr uint64_t kCountMax = uint64_t{1} << 28;
 
+// The best of three: a machine that does something else meanwhile makes it longer, nothing makes it shorter.
+double fastest_ns(Side& side, uint64_t count, double enough_ns) {
+  double fastest = HUGE_VAL;
+  for (int i = 0; i < 3; ++i) {
+    const int64_t before = now_ns();
+    side.run(count);
+    fastest = std::min(fastest, static_cast<double>(std::max<int64_t>(1, now_ns() - before)));
+    if (fastest < enough_ns) break;
+  }
+  return fastest;
+}
+
 // How many operations fill a round's time, by the slowest side; each side has been warmed up afterwards.
 uint64_t fitting_count(std::vector<std::unique_ptr<Side>>& sides, double round_ns) {
   uint64_t fitting = kCountMax;
   for (auto& side : sides) {
     uint64_t count = 1;
     for (;;) {
-      const int64_t before = now_ns();
-      side->run(count);
-      const auto took = static_cast<double>(std::max<int64_t>(1, now_ns() - before));
+      const double took = fastest_ns(*side, count, round_ns / 4);
       if (took >= round_ns / 4 || count >= kCountMax) {
         fitting = std::min(fitting, static_cast<uint64_t>(static_cast<double>(count) * round_ns / took));
         break;

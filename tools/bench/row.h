@@ -29,7 +29,7 @@ struct Row {
   std::string name;                // such as "nop/32", for --filter
   std::string what;                // in words
   std::string unit = "ns";
-  Goals goals;
+  Goals goals = {};
   std::vector<NamedSide> sides;    // weir's first; next its raw twin, if it has one; then peers
   uint64_t count = 0;              // operations a round; 0: as many as fill the round's time
   int rounds = 0;                  // 0: as many as the run's settings say
@@ -45,7 +45,7 @@ struct SideResult {
 
 struct RowResult {
   std::string name, what, unit;
-  Goals goals;
+  Goals goals = {};
   std::vector<SideResult> sides;
   Median difference;               // weir's value less the first other side's
   uint64_t count = 0;              // operations a round

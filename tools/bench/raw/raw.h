@@ -14,4 +14,25 @@ MakeSide yields();
 // A coroutine that awaits a trivial one, its frame recycled.
 MakeSide tasks();
 
+// A thread that posts functions, each in a node of its own, to one that looks for them all the time.
+MakeSide posts_to_awake();
+
+// A thread that wakes another one out of its ring; the time until that runs.
+MakeSide wake_ups();
+
+// Jobs to a worker thread and back to a ring, `in_flight` at a time.
+MakeSide calls(unsigned in_flight);
+
+// A std::thread for each job, its result back to a ring.
+MakeSide separate_threads();
+
+// Threads that each ask the ring's thread for something, and sleep until they have it.
+MakeSide questions(unsigned threads);
+
+// Items from a thread to a ring, through a ring of `capacity` slots.
+MakeSide stream(size_t capacity);
+
+// The same, the reader taking all that is there at once.
+MakeSide stream_in_batches(size_t capacity);
+
 }  // namespace weir::bench::raw
