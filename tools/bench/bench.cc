@@ -18,6 +18,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "weir/runtime/kernel_support.h"
+#include "weir/tools/bench/peers/peers.h"
 #include "weir/tools/bench/report.h"
 #include "weir/tools/bench/rows.h"
 
@@ -42,6 +43,7 @@ int bench() {
   add_await_rows(rows);
   add_thread_rows(rows, settings);
   add_stream_rows(rows);
+  add_echo_rows(rows);
 
   if (absl::GetFlag(FLAGS_list)) {
     for (const Row& row : rows) std::printf("%-20s %s\n", row.name.c_str(), row.what.c_str());
@@ -50,6 +52,9 @@ int bench() {
   if (const absl::Status support = kernel_support(); !support.ok()) {
     std::fprintf(stderr, "bench: %s\n", std::string(support.message()).c_str());
     return 0;
+  }
+  for (const std::string& peer : peers::missing()) {
+    std::fprintf(stderr, "bench: %s is not installed and is left out; tools/setup --bench installs it\n", peer.c_str());
   }
   const std::regex filter(absl::GetFlag(FLAGS_filter));
   std::vector<RowResult> results;

@@ -58,7 +58,7 @@ void measure_into(RowResult& result, const Row& row, const Settings& settings) {
   std::vector<std::unique_ptr<Side>> sides;
   for (const NamedSide& side : row.sides) sides.push_back(side.make());
   result.rounds = row.rounds != 0 ? std::min(row.rounds, settings.rounds) : settings.rounds;
-  result.count = row.count != 0 ? row.count : fitting_count(sides, settings.round_ms * 1e6);
+  result.count = row.count != 0 ? row.count : std::max(row.count_min, fitting_count(sides, settings.round_ms * 1e6));
 
   std::vector<std::vector<Measured>> measured(sides.size());
   for (int round = 0; round < result.rounds; ++round) {

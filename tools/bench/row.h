@@ -33,6 +33,7 @@ struct Row {
   std::vector<NamedSide> sides;    // weir's first; next its raw twin, if it has one; then peers
   uint64_t count = 0;              // operations a round; 0: as many as fill the round's time
   int rounds = 0;                  // 0: as many as the run's settings say
+  uint64_t count_min = 1;          // fewer say nothing, however long they take
 };
 
 struct SideResult {

@@ -12,5 +12,6 @@ using Rows = std::vector<Row>;
 void add_await_rows(Rows& rows);                                // co_await: operations, tasks, yield, spawn
 void add_thread_rows(Rows& rows, const Settings& settings);     // threads and the loop
 void add_stream_rows(Rows& rows);                               // streams and channels
+void add_echo_rows(Rows& rows);                                 // TCP
 
 }  // namespace weir::bench

@@ -13,6 +13,7 @@
 #include "weir/runtime/time.h"
 #include "weir/tools/bench/loop_side.h"
 #include "weir/tools/bench/pause.h"
+#include "weir/tools/bench/peers/peers.h"
 #include "weir/tools/bench/raw/raw.h"
 #include "weir/tools/bench/rows.h"
 
@@ -168,22 +169,28 @@ auto answer_threads(unsigned threads) {
   };
 }
 
+std::vector<NamedSide> call_sides(MakeSide weir, unsigned in_flight) {
+  std::vector<NamedSide> sides = {{"weir", std::move(weir)}, {"raw", raw::calls(in_flight)}};
+  for (NamedSide& peer : peers::calls(in_flight)) sides.push_back(std::move(peer));
+  return sides;
+}
+
 }  // namespace
 
 void add_thread_rows(Rows& rows, const Settings& settings) {
   rows.push_back({.name = "post/awake", .what = "post to a loop that is awake, from a thread", .goals = {.ratio = 2, .calls = 0},
-                  .sides = {{"weir", on_loop(take_posts_awake)}, {"raw", raw::posts_to_awake()}}});
+                  .sides = {{"weir", on_loop(take_posts_awake)}, {"raw", raw::posts_to_awake()}}, .count_min = 20'000});
   rows.push_back({.name = "post/asleep", .what = "wake a sleeping loop, from the post until it runs", .goals = {.ratio = 1.05},
                   .sides = {{"weir", [] { return std::make_unique<WakeUps>(); }}, {"raw", raw::wake_ups()}}});
   const absl::Duration idle = absl::Seconds(settings.quick ? 1 : 10);
   rows.push_back({.name = "idle", .what = "an idle loop, " + absl::FormatDuration(idle), .unit = "system calls", .goals = {.value = 0},
                   .sides = {{"weir", idle_loop(idle)}}, .count = 1, .rounds = 1});
   rows.push_back({.name = "threaded/1", .what = "`threaded` call, one at a time", .goals = {.ratio = 1.05},
-                  .sides = {{"weir", with_pool(1, call_often)}, {"raw", raw::calls(1)}}});
+                  .sides = call_sides(with_pool(1, call_often), 1)});
   rows.push_back({.name = "threaded/1/4", .what = "the same, a pool of four threads",
                   .sides = {{"weir", with_pool(4, call_often)}, {"raw", raw::calls(1)}}});
   rows.push_back({.name = "threaded/1000", .what = "`threaded`, 1000 in flight", .goals = {.value = 110},
-                  .sides = {{"weir", with_pool(1, call_side_by_side)}, {"raw", raw::calls(1000)}}});
+                  .sides = call_sides(with_pool(1, call_side_by_side), 1000)});
   rows.push_back({.name = "threaded/1000/4", .what = "the same, a pool of four threads",
                   .sides = {{"weir", with_pool(4, call_side_by_side)}, {"raw", raw::calls(1000)}}});
   rows.push_back({.name = "separate", .what = "`threaded_separate`, spawn and result", .goals = {.ratio = 1.1},

@@ -1,6 +1,7 @@
 // The raw twins: as little code as can do each job by hand, with liburing, futexes and eventfds, and without weir.
 #pragma once
 
+#include "weir/tools/bench/echo_server.h"
 #include "weir/tools/bench/side.h"
 
 namespace weir::bench::raw {
@@ -34,5 +35,8 @@ MakeSide stream(size_t capacity);
 
 // The same, the reader taking all that is there at once.
 MakeSide stream_in_batches(size_t capacity);
+
+// TCP echo on a ring with provided buffers.
+MakeEchoServer echo_server();
 
 }  // namespace weir::bench::raw
