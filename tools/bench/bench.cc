@@ -44,6 +44,9 @@ int bench() {
   add_thread_rows(rows, settings);
   add_stream_rows(rows);
   add_echo_rows(rows);
+  add_file_rows(rows);
+  add_deadline_rows(rows, settings);
+  add_memory_rows(rows, settings);
 
   if (absl::GetFlag(FLAGS_list)) {
     for (const Row& row : rows) std::printf("%-20s %s\n", row.name.c_str(), row.what.c_str());

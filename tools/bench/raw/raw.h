@@ -36,6 +36,9 @@ MakeSide stream(size_t capacity);
 // The same, the reader taking all that is there at once.
 MakeSide stream_in_batches(size_t capacity);
 
+// Random reads of 4 KiB, `depth` in flight, into registered buffers or not; `extra_flags` of open(2).
+MakeSide reads(unsigned depth, bool registered, int extra_flags);
+
 // TCP echo on a ring with provided buffers.
 MakeEchoServer echo_server();
 
