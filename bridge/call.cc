@@ -48,7 +48,8 @@ void CallStateBase::await(Root& root, std::coroutine_handle<> point, Suspension&
 bool CallStateBase::give_up() noexcept {
   State queued = State::kQueued;
   // acq_rel: pairs with run()'s exchange; one of the two takes the job.
-  if (!state_.compare_exchange_strong(queued, State::kCancelled, std::memory_order_acq_rel)) {
+  withdrawn_ = state_.compare_exchange_strong(queued, State::kCancelled, std::memory_order_acq_rel);
+  if (!withdrawn_) {
     stop_.request_stop();
     if (kind_ == CallKind::kAttached && !delivered_) return false;
   }

@@ -60,7 +60,7 @@ class CallStateBase : public Job, public InboxNode {
 
   // --- the awaiting task, on the loop
   void begin_await();  // std::logic_error when another loop submitted it, or it was awaited before
-  bool ended() const noexcept { return delivered_; }
+  bool ended() const noexcept { return delivered_ && !withdrawn_; }  // there is a result
   void await(Root& root, std::coroutine_handle<> point, Suspension& place) noexcept;
   // The caller does not want it any more. True: it may go on at once. False: attached and running, wait for the end.
   bool give_up() noexcept;
@@ -90,7 +90,8 @@ class CallStateBase : public Job, public InboxNode {
   std::atomic<int> references_{1};
   const CallKind kind_;
   bool awaited_ = false;             // loop
-  bool delivered_ = false;           // loop
+  bool delivered_ = false;           // loop: the executor has let go of it
+  bool withdrawn_ = false;           // loop: cancelled before a thread took it, so that it never has a result
   bool observed_ = false;            // loop: somebody has, or had, the result
   bool counted_ = false;             // loop: among the jobs that the loop waits for at its end
   Executor* executor_;               // null: the loop's

@@ -82,6 +82,32 @@ Task<> cancel_queued() {
 }
 TEST(Threaded, T08_AQueuedCallThatIsCancelledNeverRuns) { run(cancel_queued()); }
 
+// The pool lets go of the withdrawn job before its caller, which is ready behind many others, is resumed.
+Task<> withdrawn_before_resumed() {
+  ThreadPool pool({.size = 1});
+  Gate go;
+  const auto hold = threaded([&go] { go.wait(); }).on(pool);
+  const auto never = threaded([] { return std::make_unique<int>(1); }).on(pool);
+  Call<void> holding = hold();
+  auto task = spawn([&]() -> Task<std::unique_ptr<int>> { co_return co_await never(); });
+  co_await tests::settle();
+  bool over = false;
+  std::vector<JoinHandle<void>> others;
+  const auto turn = [&over]() -> Task<> {
+    while (!over) co_await yield();
+  };
+  for (int i = 0; i < 2000; ++i) others.push_back(spawn(turn));  // more than one turn of the loop resumes
+  co_await tests::settle();
+  task.cancel();
+  go.open();
+  while (pool.stats().done < 2) std::this_thread::yield();  // the loop stands still meanwhile
+  EXPECT_THROW(co_await std::move(task), Cancelled);
+  over = true;
+  co_await gather(std::move(others));
+  co_await std::move(holding);
+}
+TEST(Threaded, T08_AWithdrawnCallHasNoResultHoweverLateItsCallerIsResumed) { run(withdrawn_before_resumed()); }
+
 Task<> time_out() {
   Gate began, go;
   Count ended;
