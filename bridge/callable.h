@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "weir/bridge/generator.h"
+#include "weir/runtime/awaitable.h"
 
 namespace weir::internal {
 
@@ -30,6 +31,52 @@ concept BlockingCallable = requires { typename CallResult<Fn, Args...>::type; };
 // A method that, with its object before its arguments, cannot be called: its first parameter may be a stop_token.
 template <class Fn, class... Args>
 concept MethodWantsStop = std::is_member_function_pointer_v<Fn> && sizeof...(Args) != 0 && !BlockingCallable<Fn&, Args...>;
+
+// R(A...) of a function, a method or a function object; void where the call operator is a template or overloaded.
+template <class Fn>
+struct SignatureOf {
+  using type = void;
+};
+template <class R, class... A>
+struct SignatureOf<R (*)(A...)> {
+  using type = R(A...);
+};
+template <class R, class... A>
+struct SignatureOf<R (*)(A...) noexcept> {
+  using type = R(A...);
+};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...)> {
+  using type = R(A...);
+};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...) const> : SignatureOf<R (C::*)(A...)> {};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...)&> : SignatureOf<R (C::*)(A...)> {};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...) const&> : SignatureOf<R (C::*)(A...)> {};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...) noexcept> : SignatureOf<R (C::*)(A...)> {};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...) const noexcept> : SignatureOf<R (C::*)(A...)> {};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...)& noexcept> : SignatureOf<R (C::*)(A...)> {};
+template <class R, class C, class... A>
+struct SignatureOf<R (C::*)(A...) const& noexcept> : SignatureOf<R (C::*)(A...)> {};
+template <class Fn>
+  requires requires { &Fn::operator(); }
+struct SignatureOf<Fn> {
+  using type = typename SignatureOf<decltype(&Fn::operator())>::type;
+};
+
+template <class Signature>
+inline constexpr bool gives_awaitable = false;
+template <class R, class... A>
+inline constexpr bool gives_awaitable<R(A...)> = Awaitable<R>;
+
+// A function that can be seen to be a coroutine of the loop before anybody calls it.
+template <class Fn>
+concept CoroutineOfTheLoop = gives_awaitable<typename SignatureOf<Fn>::type>;
 
 template <class R>
 inline constexpr bool is_generator = false;

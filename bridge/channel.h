@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "weir/bridge/channel_errors.h"
 #include "weir/bridge/channel_state.h"
+#include "weir/bridge/no_range.h"
 #include "weir/runtime/task.h"
 
 namespace weir {
@@ -121,6 +122,13 @@ class FromThreadChannel {
     typename internal::ChannelState<T>::Getter getter(*state_, timeout_, ready_in_a_row_);
     co_return co_await getter;
   }
+
+  // For the message of a range-for.
+  internal::NoRange<T> begin() {
+    static_assert(internal::never<T>, "a channel is no range: while (auto item = co_await channel.next()) reads it on the loop");
+    return {};
+  }
+  internal::NoRange<T> end() { return {}; }
 
   // co_await channel: the same as get().
   class GetAwaiter {

@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include "weir/bridge/no_range.h"
 #include "weir/bridge/producer.h"
 #include "weir/bridge/stream_state.h"
 #include "weir/runtime/task.h"
@@ -202,6 +203,13 @@ class IteratorWrapper {
     co_return items;
   }
 
+  // For the message of a range-for.
+  internal::NoRange<T> begin() {
+    static_assert(internal::never<T>, "a stream is no range: while (auto item = co_await it.next()) reads it on the loop");
+    return {};
+  }
+  internal::NoRange<T> end() { return {}; }
+
   // Nobody wants more: acts in the call. Awaiting it waits until the producer's frame is destroyed and its thread is
   // free. Idempotent.
   internal::StreamClosing close() noexcept {
@@ -239,6 +247,9 @@ IteratorWrapper(Fn&&, IterableOptions = {}) -> IteratorWrapper<internal::item_t<
 // A producer, callable: each call is a new stream.
 template <class Fn>
 class ThreadedIterable {
+  static_assert(!internal::CoroutineOfTheLoop<Fn>,
+                "threaded_iterable: this is a coroutine of the loop; threads run blocking producers");
+
  public:
   ThreadedIterable(Fn fn, IterableOptions options) : fn_(std::move(fn)), options_(options) {}
 

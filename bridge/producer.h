@@ -56,63 +56,39 @@ struct SinkOf<R(std::stop_token, Sink<T>&, Rest...)> {
 };
 
 template <class Fn>
-struct SignatureOf {
-  using type = void;
-};
-template <class R, class... A>
-struct SignatureOf<R (*)(A...)> {
-  using type = R(A...);
-};
-template <class R, class... A>
-struct SignatureOf<R (*)(A...) noexcept> {
-  using type = R(A...);
-};
-template <class R, class C, class... A>
-struct SignatureOf<R (C::*)(A...)> {
-  using type = R(A...);
-};
-template <class R, class C, class... A>
-struct SignatureOf<R (C::*)(A...) const> {
-  using type = R(A...);
-};
-template <class R, class C, class... A>
-struct SignatureOf<R (C::*)(A...) noexcept> {
-  using type = R(A...);
-};
-template <class R, class C, class... A>
-struct SignatureOf<R (C::*)(A...) const noexcept> {
-  using type = R(A...);
-};
-template <class Fn>
-  requires requires { &Fn::operator(); }
-struct SignatureOf<Fn> {
-  using type = typename SignatureOf<decltype(&Fn::operator())>::type;
-};
-
-template <class Fn>
 using sink_item_t = typename SinkOf<typename SignatureOf<Fn>::type>::type;
 template <class Fn>
 concept PushesIntoSink = !std::is_void_v<sink_item_t<Fn>>;
 template <class Fn>
 concept PushingMethod = std::is_member_function_pointer_v<Fn> && PushesIntoSink<Fn>;
 
+// An item, if it can travel.
+template <class T>
+struct StreamItem {
+  static_assert(std::is_move_constructible_v<T>,
+                "threaded_iterable: items go from thread to thread, so they must be movable or copyable; yield a std::unique_ptr");
+  using type = T;
+};
+
 // The item of a stream that Fn produces when it is called with Args.
 template <class Fn, class... Args>
 struct ItemOf {
+  static_assert(BlockingCallable<Fn&, Args...>,
+                "threaded_iterable: the producer cannot be called with these arguments, which are copied: std::ref for a reference");
   using Range = typename CallResult<Fn&, Args...>::type;
   static_assert(!Awaitable<Range>, "threaded_iterable: this is a coroutine of the loop; threads run blocking producers");
   static_assert(std::ranges::input_range<Range>,
                 "threaded_iterable: the producer must return an input range (a Generator, a container), or take a Sink<T>& first");
-  using type = std::ranges::range_value_t<Range>;
+  using type = typename StreamItem<std::ranges::range_value_t<Range>>::type;
 };
 template <PushesIntoSink Fn, class... Args>
 struct ItemOf<Fn, Args...> {
-  using type = sink_item_t<Fn>;
+  using type = typename StreamItem<sink_item_t<Fn>>::type;
 };
 template <class Method, class Object, class... Args>
   requires PushesIntoSink<Method>
 struct ItemOf<BoundMethod<Method, Object>, Args...> {
-  using type = sink_item_t<Method>;
+  using type = typename StreamItem<sink_item_t<Method>>::type;
 };
 
 template <class Fn, class... Args>
@@ -121,8 +97,6 @@ using item_t = typename ItemOf<Fn, Args...>::type;
 // A stream and what produces it.
 template <class T, class Fn, class... Args>
 class ProducedStream final : public StreamState<T> {
-  static_assert(std::is_move_constructible_v<T>, "threaded_iterable: items must be movable or copyable");
-
  public:
   template <class F, class... A>
   ProducedStream(Executor* executor, std::size_t max_size, F&& fn, A&&... args)

@@ -35,6 +35,9 @@ bool on_a_loop() noexcept;
 
 template <class Fn>
 class Threaded {
+  static_assert(!internal::CoroutineOfTheLoop<Fn>,
+                "threaded: this is a coroutine; co_await it on the loop, threads are for blocking functions");
+
  public:
   explicit Threaded(Fn fn, Executor* executor = nullptr, internal::CallKind kind = internal::CallKind::kDetached)
       : fn_(std::move(fn)), executor_(executor), kind_(kind) {}
@@ -57,7 +60,12 @@ class Threaded {
   // Runs it here and now: no pool, no loop, this thread's own context.
   template <class... Args>
   decltype(auto) sync_call(Args&&... args) const {
-    return internal::call_here(fn_, std::forward<Args>(args)...);
+    if constexpr (internal::MethodWantsStop<Fn, Args...>) {
+      return sync_call_method(std::forward<Args>(args)...);
+    } else {
+      static_assert(internal::BlockingCallable<Fn&, Args...>, "threaded: the function cannot be called with these arguments");
+      return internal::call_here(fn_, std::forward<Args>(args)...);
+    }
   }
 
   Threaded attached() const { return Threaded(fn_, executor_, internal::CallKind::kAttached); }
@@ -75,7 +83,9 @@ class Threaded {
   template <class... Args>
   auto call(Args&&... args) const {
     static_assert(internal::BlockingCallable<Fn&, std::decay_t<Args>...>,
-                  "threaded: the function cannot be called with these arguments");
+                  "threaded: the function cannot be called with these arguments, which are copied: std::ref for a reference");
+    static_assert(std::is_copy_constructible_v<Fn>,
+                  "threaded: each call has a copy of the function; let it hold a std::shared_ptr, or pass what it owns as an argument");
     using R = typename internal::CallResult<Fn&, std::decay_t<Args>...>::type;
     static_assert(!internal::Awaitable<R>,
                   "threaded: this is a coroutine; co_await it on the loop, threads are for blocking functions");
@@ -95,6 +105,10 @@ class Threaded {
   template <class Object, class... Args>
   auto call_method(Object&& object, Args&&... args) const {
     return bind(std::decay_t<Object>(std::forward<Object>(object))).async_call(std::forward<Args>(args)...);
+  }
+  template <class Object, class... Args>
+  decltype(auto) sync_call_method(Object&& object, Args&&... args) const {
+    return bind(std::decay_t<Object>(std::forward<Object>(object))).sync_call(std::forward<Args>(args)...);
   }
 
   Fn fn_;

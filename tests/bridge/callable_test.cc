@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -54,8 +55,39 @@ Task<> methods() {
   auto shared = std::make_shared<Shape>();
   EXPECT_EQ(co_await threaded(&Shape::add)(shared, 1), 1);
   EXPECT_EQ(threaded(&Shape::add).sync_call(&shape, 1), 7);
+  EXPECT_EQ(threaded(&Shape::stoppable).sync_call(&shape, 5), -5);  // a token that never stops
 }
 TEST(Callable, T15_Methods) { run(methods()); }
+
+class Qualified {
+ public:
+  int by_reference() & { return 1; }
+  int by_const_reference() const& noexcept { return 2; }
+  std::unique_ptr<int> take() && { return std::move(held_); }
+  void push(Sink<int>& sink, int n) const& { sink.put(n); }
+  Generator<int> rows(int n) & noexcept { co_yield n; }
+
+ private:
+  std::unique_ptr<int> held_ = std::make_unique<int>(3);
+};
+
+template <class T>
+Task<T> only_item(IteratorWrapper<T> it) {
+  std::optional<T> item = co_await it.next();
+  EXPECT_FALSE(co_await it.next());
+  co_return std::move(*item);
+}
+
+Task<> qualified() {
+  Qualified object;
+  EXPECT_EQ(co_await threaded(&Qualified::by_reference)(&object), 1);
+  EXPECT_EQ(co_await threaded(&Qualified::by_const_reference)(std::cref(object)), 2);
+  EXPECT_EQ(*co_await threaded(&Qualified::take)(Qualified()), 3);
+  EXPECT_EQ(co_await only_item(threaded_iterable(&Qualified::push)(&object, 4)), 4);
+  EXPECT_EQ(co_await only_item(threaded_iterable(&Qualified::push).bind(&object)(5)), 5);
+  EXPECT_EQ(co_await only_item(threaded_iterable(&Qualified::rows)(&object, 6)), 6);
+}
+TEST(Callable, T15_RefQualifiedMethods) { run(qualified()); }
 
 Task<> bound() {
   Shape shape;
@@ -104,6 +136,9 @@ Task<> all_kinds() {
   EXPECT_EQ(co_await threaded(std::bind_front(add, 1))(2), 3);
   std::function<int(int)> function = [](int n) { return -n; };
   EXPECT_EQ(co_await threaded(function)(2), -2);
+  const auto constant = [](std::unique_ptr<int> n) noexcept { return n; };
+  EXPECT_EQ(*co_await threaded(constant)(std::make_unique<int>(4)), 4);
+  co_await threaded([]() noexcept {})();
   int calls = 0;
   auto counts = [&calls] { return ++calls; };
   EXPECT_EQ(co_await threaded(std::ref(counts))(), 1);
