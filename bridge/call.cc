@@ -36,8 +36,8 @@ void CallStateBase::submit() {
     references_.fetch_sub(1, std::memory_order_relaxed);
     throw;
   }
-  counted_ = true;
-  annex.job_started();
+  counted_ = executor.waited_for();
+  if (counted_) annex.job_started();
 }
 
 void CallStateBase::await(Root& root, std::coroutine_handle<> point, Suspension& place) noexcept {

@@ -7,8 +7,9 @@
 // and iterable.h have it: results, exceptions, context variables, cancelling, stop_token, attached(), bind(). A function
 // that returns a Generator becomes a stream on a thread of its own.
 //
-// The thread starts in the call. detach (the default): the end of the process does not wait for it; when its loop is gone
-// by the time it ends, its result is dropped. There is no limit on the number of threads. Cost: a thread's start.
+// The thread starts in the call. detach (the default): neither the end of its loop nor that of the process waits for a
+// call; when its loop is gone by the time it ends, its result is dropped. Streams are closed, and waited for, at the end of
+// their loop. There is no limit on the number of threads. Cost: a thread's start.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +25,7 @@ namespace weir {
 
 struct SeparateOptions {
   std::string_view name = "thread";  // of the threads, after "sep-"; 15 characters in all
-  bool detach = true;                // false: the end of the process waits for them
+  bool detach = true;                // false: the ends of the loop and of the process wait for them
 };
 
 struct SeparateIterableOptions {

@@ -43,6 +43,8 @@ class SeparateThreads final : public Executor {
     }
   }
 
+  bool waited_for() const noexcept override { return !detach_; }
+
  private:
   void run(Job& job) const noexcept {
     ::pthread_setname_np(::pthread_self(), name_.c_str());

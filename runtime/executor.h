@@ -25,6 +25,9 @@ class Executor {
   // Any thread; never blocks on a running job. Throws PoolClosed after shutdown: the job is then still its maker's.
   virtual void submit(Job& job) = 0;
 
+  // Whether a loop, at its end, waits for those of its calls that still run here.
+  virtual bool waited_for() const noexcept { return true; }
+
  protected:
   ~Executor() = default;
 };
