@@ -144,7 +144,6 @@ class ChannelState final : public InboxNode, public LoopBound {
     auto node = std::make_unique<Node>(std::move(item));
     switch (queue_.put(*node)) {
       case ChannelQueue<T>::Put::kClosed:
-        item = std::move(node->item);
         return false;
       case ChannelQueue<T>::Put::kOwesNotice:
         notify();
@@ -254,7 +253,7 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
   bool await_ready() {
     Root::current().throw_if_interrupted();
     state_.bind();
-    item_ = state_.try_get(ended_);
+    hold(state_.try_get(ended_));
     return (item_ || ended_) && ++ready_in_a_row_ < kChannelReadyMax;
   }
   void await_suspend(std::coroutine_handle<> point) {
@@ -282,8 +281,12 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
  private:
   friend class ChannelState;
 
+  // Items need not be assignable.
+  void hold(std::optional<T> item) {
+    if (item) item_.emplace(std::move(*item));
+  }
   void receive(std::optional<T> item) noexcept {
-    item_ = std::move(item);
+    hold(std::move(item));
     ended_ = !item_;
     root_->engine().timers().cancel(*this);
     root_->ready();
