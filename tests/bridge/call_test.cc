@@ -145,7 +145,7 @@ Task<> queued_at_shutdown() {
   go.open();
   EXPECT_EQ(co_await std::move(running), 7);
 }
-TEST(Call, P08_QueuedOnesFailWithThePoolRunningOnesDeliver) { run(queued_at_shutdown()); }
+TEST(Call, P08_N19_QueuedOnesFailWithThePoolRunningOnesDeliver) { run(queued_at_shutdown()); }
 
 }  // namespace
 }  // namespace weir

@@ -99,12 +99,12 @@ Task<> full(FromThreadChannel<int>& channel) {
   EXPECT_EQ(co_await channel.get(), 4);
 }
 
-TEST(Channel, N16_AFullChannelOnTheLoopIsADeadlockError) {
+TEST(Channel, C06_N16_AFullChannelOnTheLoopIsADeadlockError) {
   FromThreadChannel<int> channel({.max_size = 1});
   run(full(channel));
 }
 
-TEST(Channel, N16_AFullChannelOnTheReadersThreadBetweenTwoRunsIsADeadlockError) {
+TEST(Channel, C06_N16_AFullChannelOnTheReadersThreadBetweenTwoRunsIsADeadlockError) {
   auto loop = Loop::create();
   ASSERT_TRUE(loop.ok());
   FromThreadChannel<int> channel({.max_size = 1});

@@ -157,7 +157,7 @@ TEST(Entrypoint, RunRethrows) {
   EXPECT_EQ(run(give(9)), 9);
 }
 
-TEST(Entrypoint, N22_ALiveStreamDoesNotKeepItFromEnding) {
+TEST(Entrypoint, I41_N22_ALiveStreamDoesNotKeepItFromEnding) {
   const Ended ended = in_child([] {
     return entrypoint([]() -> Task<int> {
       static IteratorWrapper<int>* held = nullptr;

@@ -52,8 +52,8 @@ Task<> close_blocked() {
     EXPECT_TRUE(it.closed());
   }
 }
-TEST(Iterable, I15_CloseWakesAProducerThatIsBlocked) { run(close_blocked()); }
-TEST(Iterable, I17_TheProducersFrameIsDestroyedWhereItStands) { run(close_blocked()); }
+TEST(Iterable, I15_D08_N15_CloseWakesAProducerThatIsBlocked) { run(close_blocked()); }
+TEST(Iterable, I17_D10_TheProducersFrameIsDestroyedWhereItStands) { run(close_blocked()); }
 
 Task<> channel_closed_again_and_again() {
   std::atomic<int> thrown = 0;
@@ -152,7 +152,7 @@ Task<> close_unstarted() {
   EXPECT_FALSE((co_await it.next()).has_value());
   EXPECT_EQ(calls, 0);
 }
-TEST(Iterable, I21_CloseBeforeTheStartReturnsAtOnce) { run(close_unstarted()); }
+TEST(Iterable, I21_D07_CloseBeforeTheStartReturnsAtOnce) { run(close_unstarted()); }
 TEST(Iterable, I22_ItIsNotCalledAfterwards) { run(close_unstarted()); }
 
 Task<> discard_buffered() {
@@ -177,7 +177,7 @@ Task<> throw_in_with(std::atomic<int>& alive, int consume) {
     throw std::runtime_error("body");
   });
 }
-TEST(Iterable, I25_LeavingWithWaitsForTheCleanup) {
+TEST(Iterable, I25_N02_LeavingWithWaitsForTheCleanup) {
   for (const int consume : {0, 1, 5}) {
     std::atomic<int> alive = 0;
     auto loop = tests::make_loop();
@@ -239,7 +239,7 @@ Task<> drop_elsewhere() {
   EXPECT_EQ(alive, 0);
   other.join();
 }
-TEST(Iterable, I27_DroppingOnAForeignThread) {
+TEST(Iterable, I27_D06_DroppingOnAForeignThread) {
   for (int i = 0; i < 50; ++i) run(drop_elsewhere());
 }
 
@@ -353,7 +353,7 @@ Task<> idle_streams_park_nobody(int count) {
   for (auto& closing : closings) co_await closing;
   EXPECT_EQ(alive, 0);
 }
-TEST(Iterable, I33_ClosingManyTakesNoThreads) { run(idle_streams_park_nobody(20)); }
+TEST(Iterable, I33_N21_ClosingManyTakesNoThreads) { run(idle_streams_park_nobody(20)); }
 
 // Everything that can happen to a stream, at random moments.
 Task<> storm(unsigned seed, std::atomic<int>& alive) {
@@ -392,7 +392,7 @@ Task<> storm(unsigned seed, std::atomic<int>& alive) {
   }
   for (auto& dropper : droppers) dropper.join();
 }
-TEST(Iterable, D08_AStormOfClosesDropsAndCancelsLeavesNothingBehind) {
+TEST(Iterable, D08_D14_AStormOfClosesDropsAndCancelsLeavesNothingBehind) {
   for (int seed = 0; seed < testing::storm(10); ++seed) {
     std::atomic<int> alive = 0;
     run(storm(seed, alive));

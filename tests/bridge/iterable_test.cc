@@ -60,7 +60,7 @@ Task<> lazy_start() {
     EXPECT_EQ(calls, 1);
   });
 }
-TEST(Iterable, I02_TheFirstNextStartsIt) { run(lazy_start()); }
+TEST(Iterable, I02_D24_N06_TheFirstNextStartsIt) { run(lazy_start()); }
 
 TEST(Iterable, I04_ItemsComeInTheirOrder) {
   for (const std::size_t max_size : {0, 1, 2, 3, 16, 1024}) {
@@ -162,7 +162,7 @@ Task<> odd_exception() {
   EXPECT_EQ(co_await it.next(), 1);
   EXPECT_THROW(co_await it.next(), int);
 }
-TEST(Iterable, I11_ExceptionsOfEveryTypeAreDelivered) { run(odd_exception()); }
+TEST(Iterable, I11_N05_ExceptionsOfEveryTypeAreDelivered) { run(odd_exception()); }
 
 Task<> cancelled_next_loses_nothing() {
   for (int round = 0; round < 200; ++round) {
@@ -271,7 +271,7 @@ Task<> snapshot_at_the_call(ContextVar<int>& variable) {
   variable.set(2);
   EXPECT_EQ(co_await it.next(), 1);
 }
-TEST(Iterable, I37_TheContextIsASnapshotOfTheCall) {
+TEST(Iterable, I37_N04_TheContextIsASnapshotOfTheCall) {
   ContextVar<int> variable("variable", 0);
   run(snapshot_at_the_call(variable));
 }
@@ -286,7 +286,7 @@ Task<> sync_await_inside() {
   }, {.max_size = 1})();
   for (int i = 0; i < 10; ++i) EXPECT_EQ(co_await it.next(), 2 * i);
 }
-TEST(Iterable, I38_SyncAwaitWorksInAProducer) { run(sync_await_inside()); }
+TEST(Iterable, I38_N04_SyncAwaitWorksInAProducer) { run(sync_await_inside()); }
 
 Task<> always_ready() {
   auto it = threaded_iterable(count_to)(100'000);

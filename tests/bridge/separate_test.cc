@@ -29,7 +29,7 @@ Task<> starts_at_once() {
   co_await std::move(running);
 }
 
-TEST(Separate, S01_TheThreadStartsInTheCall) { run(starts_at_once()); }
+TEST(Separate, S01_D04_TheThreadStartsInTheCall) { run(starts_at_once()); }
 
 Task<> names() {
   const auto tail = threaded_separate(thread_name, {.name = "tail"});
@@ -76,7 +76,7 @@ Task<> methods() {
   EXPECT_EQ(co_await bound(1), "sep-store");
 }
 
-TEST(Separate, S12_MethodsRunOnAThreadOfTheirOwn) { run(methods()); }
+TEST(Separate, S12_N03_MethodsRunOnAThreadOfTheirOwn) { run(methods()); }
 
 Generator<std::string> where_produced(int count) {
   for (int i = 0; i < count; ++i) co_yield thread_name();

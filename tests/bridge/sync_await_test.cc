@@ -44,9 +44,9 @@ Task<> forms() {
   });
   co_await f();
 }
-TEST(SyncAwait, W01_W04_EveryForm) { run(forms()); }
+TEST(SyncAwait, W01_W02_W04_EveryForm) { run(forms()); }
 
-TEST(SyncAwait, W03_AForeignThreadWithAHandle) {
+TEST(SyncAwait, W03_W13_AForeignThreadWithAHandle) {
   auto loop = tests::make_loop();
   loop->run([]() -> Task<> {
     Event over;
@@ -126,7 +126,7 @@ TEST(SyncAwait, W07_D01_ALoopThatGoesBeforeTheCoroutineBegan) {
   }
 }
 
-TEST(SyncAwait, W07_ALoopThatGoesUnderTheCoroutine) {
+TEST(SyncAwait, W07_N08_ALoopThatGoesUnderTheCoroutine) {
   for (int i = 0; i < testing::storm(20); ++i) {
     auto loop = tests::make_loop();
     std::atomic<int> frames = 0;
@@ -173,7 +173,7 @@ Task<> on_the_loop() {
   EXPECT_THROW(sync_wait_coroutine(LoopHandle::current(), twice, 1), DeadlockError);
   co_return;
 }
-TEST(SyncAwait, W08_OnTheLoopsOwnThreadBetweenTwoRunsIsADeadlockError) {
+TEST(SyncAwait, W09_N07_OnTheLoopsOwnThreadBetweenTwoRunsIsADeadlockError) {
   auto loop = tests::make_loop();
   auto other = tests::make_loop();
   loop->run(twice(1));
@@ -192,7 +192,7 @@ TEST(SyncAwait, W08_OnTheLoopsOwnThreadBetweenTwoRunsIsADeadlockError) {
   EXPECT_EQ(other->run(twice(2)), 4);
 }
 
-TEST(SyncAwait, W08_OnTheLoopsOwnThreadIsADeadlockError) { run(on_the_loop()); }
+TEST(SyncAwait, W09_N07_OnTheLoopsOwnThreadIsADeadlockError) { run(on_the_loop()); }
 
 Task<> caller_cancelled(Count& finished) {
   Event go;

@@ -82,13 +82,13 @@ TEST(ThreadPool, RunsWhatIsSubmitted) {
   EXPECT_EQ(stats.failed, 0u);
 }
 
-TEST(ThreadPool, DefaultSizeFollowsTheCores) {
+TEST(ThreadPool, P01_DefaultSizeFollowsTheCores) {
   ThreadPool pool;
   EXPECT_EQ(pool.stats().size, std::min(std::max(std::thread::hardware_concurrency(), 4u), 32u));
   EXPECT_THROW(ThreadPool({.size = ThreadPool::kSizeMax + 1}), std::invalid_argument);
 }
 
-TEST(ThreadPool, NamesItsThreads) {
+TEST(ThreadPool, P03_T18_NamesItsThreads) {
   for (const auto& [name, expected] : {std::pair<std::string, std::string>{"io", "io-0"},
                                        {"a-name-that-is-too-long", "a-name-that-i-0"}}) {
     Counter ran;
@@ -103,7 +103,7 @@ TEST(ThreadPool, NamesItsThreads) {
   }
 }
 
-TEST(ThreadPool, FirstInFirstOut) {
+TEST(ThreadPool, P04_FirstInFirstOut) {
   std::vector<int> order;
   Gate gate;
   {
@@ -136,7 +136,7 @@ TEST(ThreadPool, AsManyRunAtOnceAsItHasThreads) {
   arrived.wait_for(kSize);
 }
 
-TEST(ThreadPool, NeverMoreRunThanItHasThreads) {
+TEST(ThreadPool, P02_NeverMoreRunThanItHasThreads) {
   Counter ran;
   std::atomic<int> running{0};
   std::atomic<int> most{0};
@@ -167,7 +167,7 @@ TEST(ThreadPool, MoveOnlyCallablesAndFunctions) {
   wait_until([] { return calls.load() == 1; });
 }
 
-TEST(ThreadPool, AFailureIsCountedAndReported) {
+TEST(ThreadPool, P09_AFailureIsCountedAndReported) {
   testing::internal::CaptureStderr();
   {
     ThreadPool pool({.size = 1, .name = "io"});
@@ -189,7 +189,7 @@ TEST(ThreadPool, CountFailureIsForJobsThatHandTheirExceptionOn) {
   EXPECT_EQ(pool.stats().failed, 1u);
 }
 
-TEST(ThreadPool, KeepsNothingOfAJobThatHasRun) {
+TEST(ThreadPool, P10_KeepsNothingOfAJobThatHasRun) {
   auto token = std::make_shared<int>(1);
   std::weak_ptr<int> watch = token;
   ThreadPool pool({.size = 1});
@@ -209,7 +209,7 @@ class CountedJob final : public Job {
   Counter& dropped_;
 };
 
-TEST(ThreadPool, ShutdownDropsTheQueuedAndFinishesTheRunning) {
+TEST(ThreadPool, P08_ShutdownDropsTheQueuedAndFinishesTheRunning) {
   Counter ran, dropped, started;
   Gate gate;
   bool finished = false;
@@ -411,7 +411,7 @@ TEST(ThreadPool, StormOfSubmits) {
 }
 
 // One job at a time: a lost wake-up hangs.
-TEST(ThreadPool, StormOfSingleJobs) {
+TEST(ThreadPool, D19_StormOfSingleJobs) {
   const uint32_t jobs = 20'000 * storm_factor();
   Counter ran;
   ThreadPool pool({.size = 2});

@@ -30,7 +30,7 @@ TEST(Threaded, T01_CallFormsGiveTheSame) {
   }(add));
 }
 
-TEST(Threaded, T01_SyncCallRunsOnThisThreadInItsOwnContext) {
+TEST(Threaded, T01_X02_SyncCallRunsOnThisThreadInItsOwnContext) {
   ContextVar<int> depth("depth", 0);
   auto f = threaded([&depth] {
     depth.set(7);
@@ -228,7 +228,7 @@ Task<> first_in_first_out() {
   co_await gather(std::move(calls));
   for (int i = 0; i < 2000; ++i) EXPECT_EQ(order[i], i);
 }
-TEST(Threaded, T22_AnyNumberQueuesFirstInFirstOut) { run(first_in_first_out()); }
+TEST(Threaded, T22_P04_AnyNumberQueuesFirstInFirstOut) { run(first_in_first_out()); }
 
 TEST(Threaded, T23_TheLoopsEndWaitsForRunningJobs) {
   Gate began, go;
@@ -261,12 +261,12 @@ Task<int> nested_on(ThreadPool& pool) {
   Loop::current().set_default_executor(nullptr);
   co_return depth;
 }
-TEST(Threaded, T24_NestedCallsOnAPoolOfOneDoNotLockUp) {
+TEST(Threaded, T24_W14_N09_NestedCallsOnAPoolOfOneDoNotLockUp) {
   ThreadPool pool({.size = 1});
   EXPECT_EQ(run(nested_on(pool)), 20);
 }
 
-TEST(Threaded, X01_TheJobSeesASnapshotOfTheCallersContext) {
+TEST(Threaded, X01_D22_TheJobSeesASnapshotOfTheCallersContext) {
   ContextVar<int> variable("variable", 0);
   run([](ContextVar<int>& v) -> Task<> {
     Gate go;
@@ -285,7 +285,7 @@ TEST(Threaded, X01_TheJobSeesASnapshotOfTheCallersContext) {
   }(variable));
 }
 
-TEST(Threaded, N23_TheLoopIsKnownInTheJobAndNotAfterIt) {
+TEST(Threaded, X03_N23_TheLoopIsKnownInTheJobAndNotAfterIt) {
   ThreadPool pool({.size = 1});
   Gate done;
   bool known_outside = true;
