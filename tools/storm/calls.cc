@@ -56,8 +56,9 @@ weir::Task<> use(Weather& weather, const Plain& plain, const Stoppable& stoppabl
 
 const auto on_pool = weir::threaded(job);
 const auto stoppable_on_pool = weir::threaded(stoppable_job);
-const auto on_own_thread = weir::threaded_separate(job, {.name = "storm"});
-const auto stoppable_on_own_thread = weir::threaded_separate(stoppable_job, {.name = "storm"});
+// The loop waits for them at its end: they refer to the storm.
+const auto on_own_thread = weir::threaded_separate(job, {.name = "storm", .detach = false});
+const auto stoppable_on_own_thread = weir::threaded_separate(stoppable_job, {.name = "storm", .detach = false});
 
 weir::Task<> one_call(Weather& weather) { return use(weather, on_pool, stoppable_on_pool); }
 weir::Task<> one_thread(Weather& weather) {

@@ -65,7 +65,7 @@ weir::Task<> posts(Weather& weather) {
         } catch (const weir::LoopClosed&) {
         }
       },
-      {.name = "poster"});
+      {.name = "poster", .detach = false});
   std::vector<weir::Call<void>> posters;
   for (int i = 0; i < kThreads; ++i) posters.push_back(poster.attached()(weir::LoopHandle::current(), &weather));
   co_await weir::gather(std::move(posters));
