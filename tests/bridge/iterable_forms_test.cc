@@ -119,7 +119,7 @@ Task<> unstarted() {
   const int before = threads_of_this_process();
   std::vector<IteratorWrapper<int>> streams;
   for (int i = 0; i < 100; ++i) streams.push_back(threaded_iterable_separate(numbers)(1));
-  EXPECT_EQ(threads_of_this_process(), before);
+  EXPECT_LE(threads_of_this_process(), before);  // those of earlier tests may just be gone
   co_return;
 }
 TEST(Iterable, I39_AStreamThatIsNeverReadCostsNoThread) { run(unstarted()); }

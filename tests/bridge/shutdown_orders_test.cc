@@ -174,22 +174,24 @@ bool can_be(const std::vector<int>& order) {
   return std::min(place(0), place(5)) < place(1);
 }
 
-TEST(Shutdown, EveryOrderReleasesEverybody) {
+class Shutdown : public ::testing::TestWithParam<int> {};
+
+// Which of the steps comes first is the parameter.
+TEST_P(Shutdown, EveryOrderReleasesEverybody) {
   std::vector<int> order{0, 1, 2, 3, 4, 5};
-  play(order);  // what is made once, such as the first thread's stack cache
+  play(order);  // what is made once, such as the first thread's stack
   const int threads = entries_of("/proc/self/task");
   const int descriptors = entries_of("/proc/self/fd");
-  int played = 0;
   do {
-    if (!can_be(order)) continue;
+    if (order[0] != GetParam() || !can_be(order)) continue;
     SCOPED_TRACE(text_of(order));
     play(order);
-    ++played;
     wait_until_threads_are(threads);
     EXPECT_EQ(entries_of("/proc/self/fd"), descriptors);
   } while (std::next_permutation(order.begin(), order.end()) && !::testing::Test::HasFailure());
-  EXPECT_EQ(played, 480);
 }
+
+INSTANTIATE_TEST_SUITE_P(Steps, Shutdown, ::testing::Values(0, 2, 3, 4, 5));
 
 }  // namespace
 }  // namespace weir
