@@ -1,4 +1,4 @@
-// Channels: several threads that put, a reader that is late, gives up, closes.
+// Channels: threads and a coroutine that put, a reader that is late, gives up, closes; now and then a sender closes.
 #include "weir/tools/storm/primitives.h"
 
 #include <array>
@@ -8,15 +8,21 @@
 namespace storm {
 namespace {
 
-constexpr int kSenders = 3;
+constexpr int kSenderThreads = 2;  // the last sender is a coroutine
+constexpr int kSenders = kSenderThreads + 1;
 constexpr int kItems = 100;
 
-// Puts 0 … kItems - 1, each with the sender's number in the thousands; gives how many it could put.
-int put_all(weir::ChannelSender<Witness> channel, std::atomic<int64_t>& alive, int sender, Random random) {
+Witness item_of(std::atomic<int64_t>& alive, int sender, int number) {
+  return Witness(alive, static_cast<uint64_t>(sender * 1000 + number));
+}
+
+// Puts its items, or as many as it does before it closes; gives how many it could put.
+int put_all(weir::ChannelSender<Witness> channel, std::atomic<int64_t>& alive, int sender, int closes_after, Random random) {
   int put = 0;
   try {
     while (put < kItems) {
-      const Witness item(alive, static_cast<uint64_t>(sender * 1000 + put));
+      if (put == closes_after) channel.close();
+      const Witness item = item_of(alive, sender, put);
       if (!random.one_in(4) || !channel.try_put(item)) channel.put(item);
       ++put;
       if (random.one_in(32)) work(random);
@@ -27,6 +33,15 @@ int put_all(weir::ChannelSender<Witness> channel, std::atomic<int64_t>& alive, i
 }
 
 const auto sender_thread = weir::threaded(put_all);
+
+weir::Task<int> put_on_the_loop(weir::ChannelSender<Witness> channel, std::atomic<int64_t>& alive) {
+  int put = 0;
+  try {
+    for (; put < kItems; ++put) co_await channel.put_async(item_of(alive, kSenderThreads, put));
+  } catch (const weir::ChannelClosed&) {
+  }
+  co_return put;
+}
 
 // Each sender's items come in its order.
 class Order {
@@ -48,6 +63,8 @@ weir::Task<> read(Weather& weather, weir::FromThreadChannel<Witness>& channel, O
       const Witness item = co_await channel.get(limit);
       weather.expect(order.take(item), "a channel is out of order");
     } catch (const weir::ChannelTimeout&) {
+    } catch (const weir::ChannelClosed&) {
+      break;
     }
   }
 }
@@ -56,19 +73,23 @@ weir::Task<> one_channel(Weather& weather) {
   Random& random = weather.random;
   static constexpr std::size_t kSizes[] = {0, 1, 2, 64};
   weir::FromThreadChannel<Witness> channel({.max_size = kSizes[random.below(4)]});
+  const bool closes = random.one_in(4);
   std::vector<weir::Call<int>> senders;
-  for (int i = 0; i < kSenders; ++i) {
-    senders.push_back(sender_thread(channel.sender(), std::ref(weather.tally.alive), i, random.split()));
+  for (int i = 0; i < kSenderThreads; ++i) {
+    const int closes_after = closes ? random.below(kItems) : kItems;
+    senders.push_back(sender_thread(channel.sender(), std::ref(weather.tally.alive), i, closes_after, random.split()));
   }
+  auto on_the_loop = weir::spawn(put_on_the_loop(channel.sender(), weather.tally.alive), "sender");
   constexpr uint64_t kAll = kSenders * kItems;
   Order order;
   const bool all = random.one_in(2);
   co_await read(weather, channel, order, all ? kAll : static_cast<uint64_t>(random.below(kAll)));
   channel.close();
 
-  uint64_t put = 0;
-  for (const int count : co_await weir::gather(std::move(senders))) put += static_cast<uint64_t>(count);
-  if (all) weather.expect(put == kAll, "a channel took more or less than was put");
+  uint64_t put = static_cast<uint64_t>(co_await std::move(on_the_loop));
+  const std::vector<int> counts = co_await weir::gather(std::move(senders));
+  for (const int count : counts) put += static_cast<uint64_t>(count);
+  if (all && !closes) weather.expect(put == kAll, "a channel took more or less than was put");
   // What was put before the close is delivered.
   while (std::optional<Witness> item = co_await channel.next()) weather.expect(order.take(*item), "the rest is out of order");
   weather.expect(order.taken() == put, "a channel lost items at its close");
