@@ -103,4 +103,20 @@ find tests -name '*_test.cc' | sort | while read -r test; do
   grep -qE "\"$name(\\.cc)?\"" "$(dirname "$test")/BUILD.bazel" 2>/dev/null || echo "$test"
 done | rule "every test stands in the BUILD.bazel of its folder"
 
+# How many behaviours and defects there are of each letter, see tests/bridge/README.md.
+numbered() {
+  local letter
+  for letter in T25 S14 I42 C18 W14 X05 P12 D24 N24; do
+    seq -f "${letter:0:1}%02g" 1 "${letter:1}"
+  done | sort
+}
+pinned() {
+  {
+    grep -rhoE 'TEST[A-Z_]*\([^)]*\)' tests/bridge | grep -oE '[A-Z][0-9]{2}'
+    grep -oE '\b[A-Z]-[0-9]{2}' tests/bridge/README.md | tr -d -
+  } | sort -u
+}
+comm -23 <(numbered) <(pinned) |
+  rule "every behaviour and defect of the bridge has a test of its number, or tests/bridge/README.md says why not"
+
 ((failures == 0)) || { echo "$failures rules are broken"; exit 1; }
