@@ -1,6 +1,7 @@
 #include "weir/bridge/call.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include "weir/bridge/loop_annex.h"
 #include "weir/bridge/thread_pool.h"
@@ -49,7 +50,10 @@ bool CallStateBase::give_up() noexcept {
   State queued = State::kQueued;
   // acq_rel: pairs with run()'s exchange; one of the two takes the job.
   withdrawn_ = state_.compare_exchange_strong(queued, State::kCancelled, std::memory_order_acq_rel);
-  if (!withdrawn_) {
+  if (withdrawn_) {
+    // The loop's end need not wait until the executor comes to it.
+    if (std::exchange(counted_, false)) BridgeAnnex::of(*thread_state.engine).job_ended();
+  } else {
     stop_.request_stop();
     if (kind_ == CallKind::kAttached && !delivered_) return false;
   }
@@ -61,7 +65,7 @@ bool CallStateBase::give_up() noexcept {
 void CallStateBase::run() noexcept {
   State queued = State::kQueued;
   // acq_rel: pairs with give_up()'s exchange.
-  if (state_.compare_exchange_strong(queued, State::kRunning, std::memory_order_acq_rel)) {
+  if (!control_->gone() && state_.compare_exchange_strong(queued, State::kRunning, std::memory_order_acq_rel)) {
     const CurrentLoopScope loop(control_.get());
     const ContextScope context(context_);
     try {

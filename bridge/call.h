@@ -9,7 +9,7 @@
 //   kLazy        made where no loop runs: not submitted yet (its owner alone knows it)
 //   kQueued      the executor has it
 //   kRunning     a thread runs it
-//   kCancelled   its caller was cancelled before a thread took it: it never runs
+//   kCancelled   its caller was cancelled before a thread took it: it never runs; nor does a queued one whose loop is gone
 //   kEnded       the result is stored
 //
 // A thread takes it by changing kQueued to kRunning, a cancel by changing kQueued to kCancelled: one of them wins. Its

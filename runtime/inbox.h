@@ -64,6 +64,9 @@ class BasicInbox {
   // The loop: whether take() would give something. Relaxed: a hint, prepare_sleep() is what counts.
   bool maybe_filled() const noexcept { return word_.load(std::memory_order_relaxed) != kEmpty; }
 
+  // Nothing enters any more. Any thread; a hint until the next push.
+  bool closed() const noexcept { return word_.load(std::memory_order_relaxed) == kClosed; }
+
   // The loop, before it sleeps. False: something is there, do not sleep.
   bool prepare_sleep() noexcept {
     uintptr_t expected = kEmpty;

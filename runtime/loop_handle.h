@@ -44,6 +44,9 @@ class LoopControl {
   bool alive() const noexcept { return !going_.load(std::memory_order_acquire); }  // pairs with set_going()
   void set_going() noexcept { going_.store(true, std::memory_order_release); }     // pairs with alive()
 
+  // What is pushed is refused, for good. False may be old news.
+  bool gone() const noexcept { return inbox_.closed(); }
+
   // The thread that runs the loop, from its first run() until the loop is gone. On that thread.
   void set_own_thread(bool bound) noexcept;
   // Whether the calling thread is that one, also between two runs: whoever waits here for the loop waits for ever.

@@ -157,7 +157,7 @@ TEST(LoopAnnex, S09_WhatDoesNotEndIsNamedAndAbandoned) {
   over.wait();
 }
 
-TEST(LoopAnnex, JobsOnAForeignPoolOutliveTheLoop) {
+TEST(LoopAnnex, S08_D20_OnAForeignPoolARunningJobOutlivesTheLoopAndQueuedOnesAreNotCalled) {
   ThreadPool pool({.size = 1});
   Gate go;
   Count ended;
@@ -166,19 +166,43 @@ TEST(LoopAnnex, JobsOnAForeignPoolOutliveTheLoop) {
     internal::BridgeAnnex::of(internal::LoopAccess::engine(*loop)).set_patience(absl::ZeroDuration());
     ::testing::internal::CaptureStderr();
     loop->run([](ThreadPool& workers, Gate& open, Count& over) -> Task<> {
-      auto f = threaded([&] {
+      Gate began;
+      auto f = threaded([&, begin = &began] {
+        begin->open();
         open.wait();
         over.add();
         return std::string(100, 'x');
       }).on(workers);
       for (int i = 0; i < 3; ++i) f().detach();
+      began.wait();
       co_return;
     }(pool, go, ended));
   }
   (void)::testing::internal::GetCapturedStderr();
   go.open();
-  ended.wait_for(3);
+  ended.wait_for(1);
+  while (pool.stats().done < 3) std::this_thread::yield();
+  EXPECT_EQ(ended.value(), 1);
   pool.shutdown();
+}
+
+// Nobody waits for a job that was withdrawn while it was queued, the end of its loop neither.
+TEST(LoopAnnex, D20_AWithdrawnJobDoesNotKeepItsLoop) {
+  ThreadPool pool({.size = 1});
+  Gate began, go;
+  pool.submit([&] {
+    began.open();
+    go.wait();
+  });
+  began.wait();
+  std::atomic<int> ran{0};
+  run([](ThreadPool& workers, std::atomic<int>& count) -> Task<> {
+    const auto f = threaded([&count] { ++count; }).on(workers);
+    EXPECT_FALSE((co_await timeout(absl::Milliseconds(1), f())).ok());
+  }(pool, ran));
+  go.open();  // the loop has gone before
+  pool.shutdown();
+  EXPECT_EQ(ran, 0);
 }
 
 TEST(LoopAnnex, AStormOfEnds) {

@@ -26,18 +26,20 @@ void wait_until_gone(const std::weak_ptr<int>& watch) {
 }
 
 TEST(Separate, S03_ALoopDoesNotWaitForADetachedThread) {
-  Gate go, ended;
+  Gate began, go, ended;
   auto held = std::make_shared<int>(1);
   const std::weak_ptr<int> watch = held;
-  run([](Gate& open, Gate& over, std::shared_ptr<int> argument) -> Task<> {
-    const auto f = threaded_separate([&open, &over](std::shared_ptr<int> own) {
+  run([](Gate& started, Gate& open, Gate& over, std::shared_ptr<int> argument) -> Task<> {
+    const auto f = threaded_separate([&started, &open, &over](std::shared_ptr<int> own) {
+      started.open();
       open.wait();
       over.open();
       return std::string(100, static_cast<char>('a' + *own));
     });
     f(std::move(argument)).detach();
+    started.wait();
     co_return;
-  }(go, ended, std::move(held)));
+  }(began, go, ended, std::move(held)));
   EXPECT_FALSE(ended.is_open());
   go.open();
   ended.wait();
@@ -101,22 +103,24 @@ Task<> cancel_at_once(int rounds) {
     while (!watch.expired()) co_await yield();
   }
 }
-TEST(Separate, S07_S08_ACallThatIsCancelledBeforeItsThreadRunsIt) { run(cancel_at_once(100 * testing::storm_factor())); }
+TEST(Separate, S07_ACallThatIsCancelledBeforeItsThreadRunsIt) { run(cancel_at_once(100 * testing::storm_factor())); }
 
 TEST(Separate, S09_D03_TheLoopGoesUnderARunningCall) {
   testing::TestLoop loop;
-  Gate go;
+  Gate began, go;
   auto held = std::make_shared<int>(1);
   const std::weak_ptr<int> watch = held;
   std::optional<Call<std::shared_ptr<int>>> call;
-  loop.run([](Gate& open, std::optional<Call<std::shared_ptr<int>>>& out, std::shared_ptr<int> argument) -> Task<> {
-    const auto f = threaded_separate([&open](std::shared_ptr<int> own) {
+  loop.run([](Gate& started, Gate& open, std::optional<Call<std::shared_ptr<int>>>& out, std::shared_ptr<int> argument) -> Task<> {
+    const auto f = threaded_separate([&started, &open](std::shared_ptr<int> own) {
+      started.open();
       open.wait();
       return own;
     });
     out.emplace(f(std::move(argument)));
+    started.wait();
     co_return;
-  }(go, call, std::move(held)));
+  }(began, go, call, std::move(held)));
   loop.destroy();
   go.open();
   call.reset();
