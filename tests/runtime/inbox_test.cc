@@ -72,7 +72,9 @@ TEST(Inbox, RefusesOnceClosedAndGivesTheRest) {
   Node a(1), b(2);
   inbox.push(a);
   EXPECT_FALSE(inbox.close_if_empty());
+  EXPECT_FALSE(inbox.closed());
   EXPECT_EQ(numbers(inbox.close()), std::vector<int>{1});
+  EXPECT_TRUE(inbox.closed());
   EXPECT_EQ(inbox.push(b), Inbox::Pushed::kRefused);
   EXPECT_EQ(inbox.close(), nullptr);
 }
