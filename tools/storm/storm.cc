@@ -113,6 +113,8 @@ bool blow(const std::vector<storm::Primitive>& storms) {
   uint64_t seed = absl::GetFlag(FLAGS_seed);
   if (seed == 0) seed = std::random_device{}();
   Total total;
+  std::thread([] {}).join();  // the first one brings what a sanitizer keeps for good
+  absl::SleepFor(absl::Milliseconds(10));
   storm::Resources before = storm::resources();
   for (bool first = true; first || absl::Now() < end; first = false) {
     for (const storm::Primitive& primitive : storms) {
