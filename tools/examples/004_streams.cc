@@ -119,7 +119,10 @@ int threads_of_this_process() {
   return static_cast<int>(std::distance(begin(tasks), end(tasks)));
 }
 
+const auto first_call = weir::threaded([] {});
+
 weir::Task<> main() {
+  co_await first_call();  // from now on the pool has its threads
   const int before = threads_of_this_process();
   std::vector<weir::IteratorWrapper<int>> iterators;
   for (int i = 0; i < 100; ++i) iterators.push_back(data_stream());
