@@ -73,6 +73,7 @@ void Descriptor::cancel_all() noexcept {
     operation->cancel();
     operation = following;
   }
+  closing_now();
 }
 
 void Descriptor::abandon() noexcept {

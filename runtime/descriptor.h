@@ -55,6 +55,9 @@ class Descriptor {
   Descriptor(int fd, Kind kind, Kernel& kernel) noexcept : kernel_(kernel), fd_(fd), kind_(kind) {}
   virtual ~Descriptor();
 
+  // It is being closed, its operations are cancelled: whoever waits for anything else on it must not wait any longer.
+  virtual void closing_now() noexcept {}
+
  private:
   friend class Submissions;
   class Drained;

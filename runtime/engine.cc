@@ -227,6 +227,7 @@ void Engine::shut_down() noexcept {
     } while (!control_->inbox().close_if_empty());
   }
   annex_.reset();
+  while (LoopResource* const resource = resources_.first()) resource->loop_ended();
   thread_state.engine = before;
   control_->set_own_thread(false);
   shut_down_ = true;

@@ -41,6 +41,21 @@ class IdleHook {
   IdleHook* following_ = nullptr;
 };
 
+// What io/ keeps for a loop beyond single operations: its blocks of memory.
+class LoopResource {
+ public:
+  // Nothing is in flight any more, and nothing can begin. Leaves the list; may destroy itself.
+  virtual void loop_ended() noexcept = 0;
+
+ protected:
+  ~LoopResource() = default;
+
+ private:
+  friend class Engine;
+  LoopResource* previous_ = nullptr;
+  LoopResource* following_ = nullptr;
+};
+
 // What the floor above keeps for a loop: its pool, its streams and channels.
 class LoopAnnex {
  public:
@@ -100,6 +115,12 @@ class Engine {
   void add_idle_hook(IdleHook& hook) noexcept { idle_hooks_.push_back(hook); }
   void remove_idle_hook(IdleHook& hook) noexcept { idle_hooks_.remove(hook); }
 
+  void add_resource(LoopResource& resource) noexcept { resources_.push_back(resource); }
+  void remove_resource(LoopResource& resource) noexcept { resources_.remove(resource); }
+  // The one of io/: see io/io_state.h.
+  LoopResource* io_state() const noexcept { return io_state_; }
+  void set_io_state(LoopResource* state) noexcept { io_state_ = state; }
+
   // What the floor above attached; made at first use. std::logic_error without such a floor.
   LoopAnnex& annex();
   LoopAnnex* annex_or_null() noexcept { return annex_.get(); }
@@ -148,6 +169,8 @@ class Engine {
   InboxNode* taken_ = nullptr;  // out of the inbox, not delivered yet
   IntrusiveList<Root, &Root::previous_, &Root::following_> roots_;
   IntrusiveList<IdleHook, &IdleHook::previous_, &IdleHook::following_> idle_hooks_;
+  IntrusiveList<LoopResource, &LoopResource::previous_, &LoopResource::following_> resources_;
+  LoopResource* io_state_ = nullptr;
   std::unique_ptr<WakeUp> wake_up_;
   std::unique_ptr<LoopAnnex> annex_;
   Executor* default_executor_ = nullptr;

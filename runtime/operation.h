@@ -53,6 +53,11 @@ class Operation : public Suspension {
 
   // Hands it to the loop; complete() follows.
   void start(Engine& engine) noexcept;
+  // The same for one that starts again and again, on a descriptor.
+  void start(Engine& engine, Descriptor& descriptor) noexcept {
+    descriptor_ = &descriptor;
+    start(engine);
+  }
 
   // Fills in the zeroed entry. False: not to be submitted, result() is what fill() gave to refuse().
   virtual bool fill(io_uring_sqe& entry) noexcept = 0;

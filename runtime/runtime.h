@@ -5,6 +5,7 @@
 #include "weir/runtime/errors.h"          // IWYU pragma: export
 #include "weir/runtime/executor.h"        // IWYU pragma: export
 #include "weir/runtime/io/address.h"      // IWYU pragma: export
+#include "weir/runtime/io/buffer.h"       // IWYU pragma: export
 #include "weir/runtime/io/bytes.h"        // IWYU pragma: export
 #include "weir/runtime/io/file.h"         // IWYU pragma: export
 #include "weir/runtime/io/poll.h"         // IWYU pragma: export

@@ -57,15 +57,22 @@ namespace {
 
 using FileRef = DescriptorRef<OpenFile>;
 
-auto read_request(OpenFile& file, absl::Span<std::byte> data, uint64_t offset) {
-  return descriptor_operation(file, [data, offset](io_uring_sqe* sqe, int fd) noexcept {
-    io_uring_prep_read(sqe, fd, data.data(), transfer_size(data.size()), offset);
+constexpr int kPlain = -1;  // a slot: memory that is not registered
+
+// `slot` in the ring's table of registered memory, or kPlain.
+auto read_request(OpenFile& file, absl::Span<std::byte> data, uint64_t offset, int slot = kPlain) {
+  return descriptor_operation(file, [data, offset, slot](io_uring_sqe* sqe, int fd) noexcept {
+    const unsigned size = transfer_size(data.size());
+    if (slot == kPlain) return io_uring_prep_read(sqe, fd, data.data(), size, offset);
+    io_uring_prep_read_fixed(sqe, fd, data.data(), size, offset, slot);
   });
 }
 
-auto write_request(OpenFile& file, absl::Span<const std::byte> data, uint64_t offset) {
-  return descriptor_operation(file, [data, offset](io_uring_sqe* sqe, int fd) noexcept {
-    io_uring_prep_write(sqe, fd, data.data(), transfer_size(data.size()), offset);
+auto write_request(OpenFile& file, absl::Span<const std::byte> data, uint64_t offset, int slot = kPlain) {
+  return descriptor_operation(file, [data, offset, slot](io_uring_sqe* sqe, int fd) noexcept {
+    const unsigned size = transfer_size(data.size());
+    if (slot == kPlain) return io_uring_prep_write(sqe, fd, data.data(), size, offset);
+    io_uring_prep_write_fixed(sqe, fd, data.data(), size, offset, slot);
   });
 }
 
@@ -113,14 +120,14 @@ Task<absl::Status> access_failed(FileRef file, std::string_view operation, int r
   co_return errno_status(-result, what);
 }
 
-Task<absl::StatusOr<std::size_t>> read_some(FileRef file, absl::Span<std::byte> data, uint64_t offset) {
-  const int result = co_await read_request(*file, data, offset);
+Task<absl::StatusOr<std::size_t>> read_some(FileRef file, absl::Span<std::byte> data, uint64_t offset, int slot = kPlain) {
+  const int result = co_await read_request(*file, data, offset, slot);
   if (result < 0) co_return co_await access_failed(file, "read", result, data.data(), data.size(), offset);
   co_return static_cast<std::size_t>(result);
 }
 
-Task<absl::StatusOr<std::size_t>> write_some(FileRef file, absl::Span<const std::byte> data, uint64_t offset) {
-  const int result = co_await write_request(*file, data, offset);
+Task<absl::StatusOr<std::size_t>> write_some(FileRef file, absl::Span<const std::byte> data, uint64_t offset, int slot = kPlain) {
+  const int result = co_await write_request(*file, data, offset, slot);
   if (result < 0) co_return co_await access_failed(file, "write", result, data.data(), data.size(), offset);
   co_return static_cast<std::size_t>(result);
 }
@@ -236,6 +243,12 @@ Task<absl::StatusOr<std::size_t>> File::read_at(absl::Span<std::byte> data, uint
 }
 Task<absl::StatusOr<std::size_t>> File::write_at(absl::Span<const std::byte> data, uint64_t offset) const {
   return internal::write_some(held("File::write_at"), data, offset);
+}
+Task<absl::StatusOr<std::size_t>> File::read_at(Buffer& buffer, uint64_t offset) const {
+  return internal::read_some(held("File::read_at"), buffer.span(), offset, internal::BufferAccess::registered_slot(buffer));
+}
+Task<absl::StatusOr<std::size_t>> File::write_at(const Buffer& buffer, uint64_t offset) const {
+  return internal::write_some(held("File::write_at"), buffer.span(), offset, internal::BufferAccess::registered_slot(buffer));
 }
 Task<absl::StatusOr<std::size_t>> File::readv_at(absl::Span<const absl::Span<std::byte>> parts, uint64_t offset) const {
   return internal::readv_some(held("File::readv_at"), parts, offset);

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "weir/runtime/descriptor.h"
+#include "weir/runtime/io/buffer.h"
 #include "weir/runtime/io/bytes.h"
 #include "weir/runtime/io/file_stat.h"
 #include "weir/runtime/io/path.h"        // IWYU pragma: export
@@ -57,6 +58,10 @@ class File {
   // One read or write; may be short. 0 at the end of the file.
   Task<absl::StatusOr<std::size_t>> read_at(absl::Span<std::byte> data, uint64_t offset) const;
   Task<absl::StatusOr<std::size_t>> write_at(absl::Span<const std::byte> data, uint64_t offset) const;
+  // The buffer's size() bytes; it stays valid until the co_await has ended. Of a registered BufferPool of this loop the
+  // kernel need not map the memory again.
+  Task<absl::StatusOr<std::size_t>> read_at(Buffer& buffer, uint64_t offset) const;
+  Task<absl::StatusOr<std::size_t>> write_at(const Buffer& buffer, uint64_t offset) const;
   Task<absl::StatusOr<std::size_t>> readv_at(absl::Span<const absl::Span<std::byte>> parts, uint64_t offset) const;
   Task<absl::StatusOr<std::size_t>> writev_at(absl::Span<const absl::Span<const std::byte>> parts, uint64_t offset) const;
 

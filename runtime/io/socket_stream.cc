@@ -1,67 +1,52 @@
 #include "weir/runtime/io/socket_stream.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <stdexcept>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weir/runtime/io/connection.h"
+#include "weir/runtime/io/io_state.h"
+#include "weir/runtime/io/receiver.h"
 #include "weir/runtime/kernel.h"
 #include "weir/runtime/operation.h"
 #include "weir/runtime/status.h"
 
 namespace weir::internal {
 
-class Connection final : public Descriptor {
- public:
-  Connection(int fd, Kernel& kernel, const SocketAddress& peer) noexcept : Descriptor(fd, Kind::kPeer, kernel), peer_(peer) {}
-
-  const SocketAddress& peer() const noexcept { return peer_; }
-
-  std::string what(std::string_view operation) const {
-    return absl::StrCat(absl::string_view(operation.data(), operation.size()), " ", peer_.to_string());
-  }
-
-  // `result` is negative. A request that a worker of the kernel had begun says EINTR when close() interrupts it.
-  absl::Status failed(std::string_view operation, int result) const {
-    return errno_status(closing() && result == -EINTR ? ECANCELED : -result, what(operation));
-  }
-
-  // The one reader, for as long as it reads.
-  class Reading {
-   public:
-    explicit Reading(Connection& connection) : connection_(connection) {
-      if (connection.reading_) {
-        throw std::logic_error(connection.what("read") + ": another task reads from this stream; let one task read, or take turns with a Mutex");
-      }
-      connection.reading_ = true;
-    }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
-    ~Reading() { connection_.reading_ = false; }
-
-   private:
-    Connection& connection_;
-  };
-
- private:
-  ~Connection() override = default;
-
-  const SocketAddress peer_;
-  bool reading_ = false;
-};
-
 namespace {
 
-using ConnectionRef = DescriptorRef<Connection>;
+auto receive_request(Connection& connection, absl::Span<std::byte> data, int flags) {
+  return descriptor_operation(connection, [data, flags](io_uring_sqe* sqe, int fd) noexcept {
+    io_uring_prep_recv(sqe, fd, data.data(), transfer_size(data.size()), flags);
+  });
+}
+
+// What the receiver has, as much as fits; the rest stays there. `result` is what it gave with `piece`.
+int take_from(Receiver& receiver, Buffer piece, int result, absl::Span<std::byte> data) {
+  if (result <= 0) return result;
+  const std::size_t count = std::min(piece.size(), data.size());
+  std::memcpy(data.data(), piece.data(), count);
+  piece.remove_prefix(count);
+  if (!piece.empty()) receiver.put_back(std::move(piece));
+  return static_cast<int>(count);
+}
 
 Task<absl::StatusOr<std::size_t>> read_some(ConnectionRef connection, absl::Span<std::byte> data) {
   if (data.empty()) co_return std::size_t{0};
   const Connection::Reading reading(*connection);
-  const int result = co_await descriptor_operation(*connection, [data](io_uring_sqe* sqe, int fd) noexcept {
-    io_uring_prep_recv(sqe, fd, data.data(), transfer_size(data.size()), 0);
-  });
+  int result = 0;
+  if (Receiver* const receiver = connection->active_receiver()) {
+    Buffer piece;
+    const int received = co_await receiver->next(piece);
+    result = take_from(*receiver, std::move(piece), received, data);
+  } else {
+    result = co_await receive_request(*connection, data, 0);
+  }
   if (result < 0) co_return connection->failed("read", result);
   co_return static_cast<std::size_t>(result);
 }
@@ -71,9 +56,14 @@ Task<absl::Status> read_whole(ConnectionRef connection, absl::Span<std::byte> da
   std::size_t done = 0;
   while (done < data.size()) {
     const absl::Span<std::byte> rest = data.subspan(done);
-    const int result = co_await descriptor_operation(*connection, [rest](io_uring_sqe* sqe, int fd) noexcept {
-      io_uring_prep_recv(sqe, fd, rest.data(), transfer_size(rest.size()), MSG_WAITALL);
-    });
+    int result = 0;
+    if (Receiver* const receiver = connection->active_receiver()) {
+      Buffer piece;
+      const int received = co_await receiver->next(piece);
+      result = take_from(*receiver, std::move(piece), received, rest);
+    } else {
+      result = co_await receive_request(*connection, rest, MSG_WAITALL);
+    }
     if (result < 0) co_return connection->failed("read", result);
     if (result == 0) {
       co_return absl::OutOfRangeError(absl::StrCat(connection->what("read"), ": end of stream after ", done, " of ", data.size(), " bytes"));
@@ -81,6 +71,38 @@ Task<absl::Status> read_whole(ConnectionRef connection, absl::Span<std::byte> da
     done += static_cast<std::size_t>(result);
   }
   co_return absl::OkStatus();
+}
+
+// Without provided buffers: the block is taken when there are bytes, so that an idle connection costs none here, either.
+Task<absl::StatusOr<Buffer>> receive_plainly(ConnectionRef connection) {
+  BufferPool& pool = IoState::of(Root::current().engine()).receive_pool();
+  for (;;) {
+    const int events = co_await descriptor_operation(
+        *connection, [](io_uring_sqe* sqe, int fd) noexcept { io_uring_prep_poll_add(sqe, fd, POLLIN); });
+    if (events < 0) co_return connection->failed("receive", events);
+    Buffer block = co_await pool.acquire();
+    const int result = co_await receive_request(*connection, block.span(), MSG_DONTWAIT);
+    if (result == -EAGAIN) continue;  // the bytes that the poll saw were not for us (a checksum that failed)
+    if (result < 0) co_return connection->failed("receive", result);
+    if (result == 0) co_return Buffer();
+    block.resize(static_cast<std::size_t>(result));
+    co_return std::move(block);
+  }
+}
+
+Task<absl::StatusOr<Buffer>> receive_next(ConnectionRef connection) {
+  const Connection::Reading reading(*connection);
+  IoState& state = IoState::of(Root::current().engine());
+  ReceiveBlocks* const blocks = state.receive_blocks();
+  if (Receiver* const receiver = blocks != nullptr ? &connection->receiver(*blocks) : connection->active_receiver()) {
+    Buffer piece;
+    const int result = co_await receiver->next(piece);
+    if (result > 0) co_return std::move(piece);
+    if (result == 0) co_return Buffer();
+    if (result != -EINVAL) co_return connection->failed("receive", result);
+    state.no_multishot_receive();  // before 6.0; else the plain request says EINVAL, too
+  }
+  co_return co_await receive_plainly(connection);
 }
 
 // MSG_WAITALL lets the kernel (since 5.19) go on after a short send by itself.
@@ -144,6 +166,15 @@ OwnedDescriptor make_connection(int fd, Kernel& kernel, const SocketAddress& pee
   return OwnedDescriptor(new Connection(fd, kernel, peer));
 }
 
+OwnedDescriptor make_connection(int fd, Kernel& kernel) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  auto* const raw = reinterpret_cast<sockaddr*>(&storage);
+  SocketAddress peer;
+  if (kernel.peer_address(fd, raw, &size) >= 0) peer = SocketAddress::from_sockaddr(raw, size).value_or(SocketAddress());
+  return make_connection(fd, kernel, peer);
+}
+
 void make_blocking(int fd, Kernel& kernel) noexcept {
   const int flags = kernel.get_flags(fd);
   if (flags >= 0 && (flags & O_NONBLOCK) != 0) kernel.set_flags(fd, flags & ~O_NONBLOCK);
@@ -180,12 +211,7 @@ Task<absl::StatusOr<OwnedDescriptor>> SocketStream::connect_to(SocketAddress add
 OwnedDescriptor SocketStream::adopt(int fd) {
   Kernel& kernel = current_kernel();
   make_blocking(fd, kernel);
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  auto* const raw = reinterpret_cast<sockaddr*>(&storage);
-  SocketAddress peer;
-  if (kernel.peer_address(fd, raw, &size) >= 0) peer = SocketAddress::from_sockaddr(raw, size).value_or(SocketAddress());
-  return make_connection(fd, kernel, peer);
+  return make_connection(fd, kernel);
 }
 
 ConnectionRef SocketStream::held(std::string_view what) const {
@@ -194,6 +220,7 @@ ConnectionRef SocketStream::held(std::string_view what) const {
 
 Task<absl::StatusOr<std::size_t>> SocketStream::read(absl::Span<std::byte> data) { return read_some(held("read"), data); }
 Task<absl::Status> SocketStream::read_exact(absl::Span<std::byte> data) { return read_whole(held("read_exact"), data); }
+Task<absl::StatusOr<Buffer>> SocketStream::receive() { return receive_next(held("receive")); }
 Task<absl::StatusOr<std::size_t>> SocketStream::write(absl::Span<const std::byte> data) { return write_some(held("write"), data); }
 Task<absl::Status> SocketStream::write_all(absl::Span<const std::byte> data) { return write_whole(held("write_all"), data); }
 Task<absl::Status> SocketStream::write_all(absl::Span<const absl::Span<const std::byte>> parts) {
@@ -211,6 +238,11 @@ Task<absl::Status> SocketStream::set_option(int level, int name, int value) {
 }
 Task<absl::Status> SocketStream::set_option(int level, int name, absl::Span<const std::byte> value) {
   return set_option_of(held("set_option"), level, name, value);
+}
+
+int SocketStream::release() {
+  if (auto* const connection = static_cast<Connection*>(descriptor_.get_or_null())) connection->stop_receiving();
+  return descriptor_.release();
 }
 
 SocketAddress SocketStream::peer_address() const { return held("peer_address")->peer(); }

@@ -2,7 +2,8 @@
 //
 //   std::string text(4096, '\0');
 //   absl::StatusOr<size_t> count = co_await stream.read(weir::writable_bytes(text));     // 0 at the end
-//   absl::Status status = co_await stream.write_all(weir::as_bytes("hello\n"));
+//   absl::StatusOr<weir::Buffer> piece = co_await stream.receive();                      // empty at the end
+//   absl::Status status = co_await stream.write_all(*piece);
 //
 // Threads: one loop at a time (see runtime/descriptor.h); it may be dropped on any thread. Spans must stay valid until
 // the co_await has ended. One reader at a time: a second one while the first waits is std::logic_error. Reading and
@@ -12,7 +13,8 @@
 // Errors: a Status that names operation, peer and errno. SIGPIPE is never raised: writing to a peer that is gone is EPIPE
 // or ECONNRESET. Closing, or dropping the stream, cancels what is in flight on it (kCancelled). A stream that was closed
 // or moved from: std::logic_error.
-// Cost: a Task's frame a call, no system call of its own.
+// Cost: a Task's frame a call, no system call of its own. receive(): no block while a connection is idle (before Linux 6.0
+// two requests instead of one, the first waits until there are bytes); what the first call makes stays, some 300 bytes.
 #pragma once
 
 #include <sys/socket.h>
@@ -25,6 +27,7 @@
 #include "absl/types/span.h"
 #include "weir/runtime/descriptor.h"
 #include "weir/runtime/io/address.h"
+#include "weir/runtime/io/buffer.h"
 #include "weir/runtime/io/bytes.h"
 #include "weir/runtime/task.h"
 
@@ -38,6 +41,12 @@ class SocketStream {
   Task<absl::StatusOr<std::size_t>> read(absl::Span<std::byte> data);
   // All of it. An early end of the stream is kOutOfRange.
   Task<absl::Status> read_exact(absl::Span<std::byte> data);
+
+  // The next bytes, in a block that the kernel picks when they come (multishot, from the loop's provided buffers: see
+  // LoopOptions). Empty at the end. Up to 4 blocks are received ahead of the reader, then the kernel is told to stop until
+  // the next receive() that finds none. Without a free block it waits until one comes home: drop Buffers soon. read() and
+  // read_exact() take what it has left first.
+  Task<absl::StatusOr<Buffer>> receive();
 
   // As much as the kernel takes; waits until it takes some.
   Task<absl::StatusOr<std::size_t>> write(absl::Span<const std::byte> data);
@@ -60,8 +69,9 @@ class SocketStream {
   SocketAddress local_address() const;
 
   int fd() const noexcept { return descriptor_.fd(); }  // -1 when closed
-  // The number, for the caller to keep. std::logic_error while operations are in flight.
-  int release() { return descriptor_.release(); }
+  // The number, for the caller to keep. std::logic_error while a task reads or writes, and when bytes would be lost that
+  // the kernel has received already.
+  int release();
 
  protected:
   explicit SocketStream(OwnedDescriptor connection) noexcept : descriptor_(std::move(connection)) {}
@@ -81,6 +91,9 @@ class SocketStream {
 
 // Takes over a connected socket that the kernel made (accept).
 OwnedDescriptor make_connection(int fd, Kernel& kernel, const SocketAddress& peer);
+
+// The same, its peer to be asked of the kernel.
+OwnedDescriptor make_connection(int fd, Kernel& kernel);
 
 // O_NONBLOCK is taken off: the ring would answer EAGAIN for such a socket instead of waiting.
 void make_blocking(int fd, Kernel& kernel) noexcept;

@@ -26,13 +26,14 @@ static_assert(kNoneIsAggregate<internal::Children, internal::ShieldedWait, inter
 static_assert(kNoneIsAggregate<internal::Sleep, internal::SleepAwaiter, internal::Yield, internal::YieldAwaiter, Interval>);
 static_assert(kNoneIsAggregate<TaskGroup, LoopHandle, Token, ContextVar<Text>>);
 static_assert(kNoneIsAggregate<internal::Result<void>, internal::Result<Text>, internal::Result<Text&>>);
+static_assert(kNoneIsAggregate<Buffer, BufferPool, BufferPool::Acquire, IoAlignment, FileStat>);
 
 // What the calls give.
 using Fill = bool (*)(internal::Operation&, io_uring_sqe&);
 static_assert(kNoneIsAggregate<internal::OperationCall<Fill>, internal::OperationAwaiter<Fill>>);
 static_assert(kNoneIsAggregate<decltype(sleep_for(absl::Duration())), decltype(sleep_until(absl::Time())), decltype(yield())>);
 
-static_assert(kAllOwnNothing<LoopOptions, LoopStats, TaskGroupOptions>);
+static_assert(kAllOwnNothing<LoopOptions, LoopStats, TaskGroupOptions, BufferPoolOptions, BufferPoolStats>);
 
 // No place in which a task waits is copied or moved: its address is known to others. See Suspension.
 template <class... T>

@@ -34,6 +34,7 @@ class ScriptedLoop {
   ~ScriptedLoop() {
     if (loop_ == nullptr) return;
     ring.on_enter = nullptr;
+    ring.on_register = nullptr;
     ring.by_hand.clear();
   }
   ScriptedLoop(const ScriptedLoop&) = delete;

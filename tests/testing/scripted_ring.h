@@ -50,6 +50,9 @@ class ScriptedRing final : public internal::Ring {
   std::set<int> missing;
   std::set<int> by_hand;
 
+  // Answers io_uring_register(2); without it, everything succeeds.
+  std::function<int(unsigned opcode, void* argument, unsigned count)> on_register;
+
   // Submissions without a terminal completion, in order. The references are valid until the next enter or complete().
   const std::vector<io_uring_sqe>& pending() const { return pending_; }
   const io_uring_sqe* find(int opcode) const;
@@ -71,7 +74,9 @@ class ScriptedRing final : public internal::Ring {
   int enable() noexcept override { return options_.enable_result; }
   int enter(bool wait, int64_t timeout_ns) noexcept override;
   bool supports(int opcode) const noexcept override { return !missing.contains(opcode); }
-  int register_resource(unsigned, void*, unsigned) noexcept override { return 0; }
+  int register_resource(unsigned opcode, void* argument, unsigned count) noexcept override {
+    return on_register ? on_register(opcode, argument, count) : 0;
+  }
 
  private:
   unsigned take();

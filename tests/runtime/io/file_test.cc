@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <random>
@@ -14,6 +15,7 @@
 
 #include "weir/runtime.h"
 #include "weir/runtime/timeout.h"
+#include "weir/tests/testing/scripted_loop.h"
 #include "weir/tests/testing/sockets.h"
 
 namespace weir {
@@ -238,6 +240,78 @@ TEST(File, CancelledAnywhereItLeaksNothing) {
     }
   });
   EXPECT_EQ(open_descriptors(), before);
+}
+
+// Blocks of a pool, registered and not, past the page cache and through it.
+TEST(File, ReadsAndWritesBuffers) {
+  const TemporaryFolder folder;
+  for (const bool registered : {true, false}) {
+    for (const int direct : {0, O_DIRECT}) {
+      auto made = Loop::create();
+      ASSERT_TRUE(made.ok()) << made.status();
+      Loop& loop = **made;
+      BufferPool pool = BufferPool::create(loop, {.count = 2, .size = 8192, .registered = registered}).value();
+      auto there_and_back = [&]() -> Task<> {
+        const std::string path = folder.file(direct != 0 ? "direct" : "cached");
+        auto file = co_await File::open(path, O_RDWR | O_CREAT | O_TRUNC | direct);
+        if (!file.ok()) co_return;  // this file system has no O_DIRECT
+        Buffer out = co_await pool.acquire();
+        for (size_t i = 0; i < out.size(); ++i) out.data()[i] = std::byte(i % 251);
+        EXPECT_EQ((co_await file->write_at(out, 4096)).value(), 8192u);
+        Buffer in = co_await pool.acquire();
+        EXPECT_EQ((co_await file->read_at(in, 4096)).value(), 8192u);
+        EXPECT_EQ(as_text(in), as_text(out));
+        in.resize(4096);
+        EXPECT_EQ((co_await file->read_at(in, 0)).value(), 4096u);
+        EXPECT_EQ(as_text(in), std::string(4096, '\0'));
+        EXPECT_EQ((co_await file->read_at(in, 12288)).value(), 0u);
+        if (direct == 0) co_return;
+        in.remove_prefix(1);
+        const absl::Status wrong = (co_await file->read_at(in, 0)).status();
+        if (wrong.ok()) co_return;  // this file system takes anything
+        EXPECT_NE(std::string(wrong.message()).find("(O_DIRECT, offset 0, length 4095, address 0x"), std::string::npos) << wrong;
+      };
+      loop.run(there_and_back());
+    }
+  }
+}
+
+// A buffer of another loop's pool is memory like any other.
+TEST(File, TakesABufferOfAnotherLoop) {
+  const TemporaryFolder folder;
+  auto other = Loop::create();
+  ASSERT_TRUE(other.ok()) << other.status();
+  BufferPool pool = BufferPool::create(**other, {.count = 1, .size = 16}).value();
+  Buffer buffer = (*other)->run([](BufferPool& from) -> Task<Buffer> { co_return co_await from.acquire(); }(pool));
+  std::memcpy(buffer.data(), "0123456789abcdef", 16);
+  on_loop([&]() -> Task<> {
+    File file = (co_await File::open(folder.file("x"), O_RDWR | O_CREAT)).value();
+    EXPECT_EQ((co_await file.write_at(buffer, 0)).value(), 16u);
+    buffer.resize(3);
+    EXPECT_EQ((co_await file.read_at(buffer, 10)).value(), 3u);
+    EXPECT_EQ(as_text(buffer), "abc");
+  });
+}
+
+TEST(File, UsesTheFixedFormForRegisteredBuffers) {
+  ScriptedLoop scripted;
+  BufferPool pool = BufferPool::create(*scripted, {.count = 1, .size = 64}).value();
+  scripted.ring.on_enter = [](ScriptedRing& ring, bool) {
+    while (const io_uring_sqe* entry = ring.find(IORING_OP_WRITE_FIXED)) ring.complete(*entry, 64);
+    while (const io_uring_sqe* entry = ring.find(IORING_OP_READ_FIXED)) ring.complete(*entry, 10);
+  };
+  const TemporaryFolder folder;
+  const int fd = ::open(folder.file("x").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_GE(fd, 0);
+  auto both = [&]() -> Task<> {
+    File file = File::from_fd(fd);
+    Buffer buffer = co_await pool.acquire();
+    EXPECT_EQ((co_await file.write_at(buffer, 0)).value(), 64u);
+    EXPECT_EQ((co_await file.read_at(buffer, 0)).value(), 10u);
+  };
+  scripted->run(both());
+  EXPECT_EQ(scripted.ring.seen_count(IORING_OP_READ_FIXED), 1u);
+  EXPECT_EQ(scripted.ring.seen_count(IORING_OP_WRITE_FIXED), 1u);
 }
 
 }  // namespace
