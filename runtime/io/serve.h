@@ -8,11 +8,12 @@
 // or the network is down, connections wait in the backlog, and it tries again after 5, 10 … 320 ms.
 // What a handler throws ends that connection alone, and goes to LoopOptions::on_unhandled; what it returns is dropped.
 // Loop's thread; the listener outlives the call. The handler is called on the loop for each connection, and kept until
-// all have ended. Cost: a task a connection.
+// all have ended. Cost: a task a connection, and one request for many (multishot accept, Linux 5.19; before, one for each).
 #pragma once
 
 #include <cerrno>
 #include <exception>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -51,11 +52,41 @@ Task<void> handle_connection(Handler& handler, Stream stream) {
   }
 }
 
-template <class Listener, class Handler>
-Task<absl::Status> accept_into(TaskGroup& group, Listener& listener, Handler& handler) {
+// How serve() gets at a listener's connections.
+struct ServeAccess {
+  template <class Listener>
+  static AcceptSource source(Listener& listener) {
+    return listener.accept_source();
+  }
+  template <class Stream>
+  static Stream stream(OwnedDescriptor connection) {
+    return Stream(std::move(connection));
+  }
+};
+
+// The connections of a listener of weir's; of another kind, whatever its accept() gives.
+template <class Stream>
+class StreamSource {
+ public:
+  explicit StreamSource(AcceptSource source) noexcept : source_(std::move(source)) {}
+  Task<absl::StatusOr<Stream>> accept() { return made(source_.next()); }
+  Task<void> close() { return source_.close(); }
+
+ private:
+  static Task<absl::StatusOr<Stream>> made(Task<absl::StatusOr<OwnedDescriptor>> next) {
+    absl::StatusOr<OwnedDescriptor> connection = co_await std::move(next);
+    if (!connection.ok()) co_return connection.status();
+    co_return ServeAccess::stream<Stream>(*std::move(connection));
+  }
+
+  AcceptSource source_;
+};
+
+template <class Source, class Handler>
+Task<absl::Status> accept_into(TaskGroup& group, Source& source, Handler& handler) {
   AcceptPause pause;
   for (;;) {
-    auto stream = co_await listener.accept();
+    auto stream = co_await source.accept();
     if (stream.ok()) {
       pause.reset();
       group.spawn(internal::handle_connection(handler, std::move(*stream)));
@@ -74,8 +105,17 @@ Task<absl::Status> accept_into(TaskGroup& group, Listener& listener, Handler& ha
 
 template <class Listener, class Handler>
 Task<absl::Status> serve(Listener& listener, Handler handler) {
-  const auto accepting = [&listener, &handler](TaskGroup& group) { return internal::accept_into(group, listener, handler); };
-  co_return co_await with(TaskGroup(), accepting);
+  if constexpr (std::is_base_of_v<internal::SocketListener, Listener>) {
+    using Source = internal::StreamSource<typename Listener::Stream>;
+    const auto accepting = [&listener, &handler](TaskGroup& group) {
+      const auto accept = [&group, &handler](Source& source) { return internal::accept_into(group, source, handler); };
+      return with(Source(internal::ServeAccess::source(listener)), accept);
+    };
+    co_return co_await with(TaskGroup(), accepting);
+  } else {
+    const auto accepting = [&listener, &handler](TaskGroup& group) { return internal::accept_into(group, listener, handler); };
+    co_return co_await with(TaskGroup(), accepting);
+  }
 }
 
 }  // namespace weir

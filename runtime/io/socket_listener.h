@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weir/runtime/descriptor.h"
+#include "weir/runtime/io/accept_source.h"
 #include "weir/runtime/io/address.h"
 #include "weir/runtime/task.h"
 
@@ -23,8 +24,6 @@ struct ListenOptions {
 };
 
 namespace internal {
-
-class Listening;
 
 class SocketListener {
  public:
@@ -48,6 +47,7 @@ class SocketListener {
   static OwnedDescriptor adopt(int fd);
 
   Task<absl::StatusOr<OwnedDescriptor>> accept_connection();
+  AcceptSource accept_source();  // for serve()
 
  private:
   DescriptorRef<Listening> held(std::string_view what) const;

@@ -13,6 +13,9 @@
 #include "weir/runtime/io/socket_stream.h"
 
 namespace weir {
+namespace internal {
+struct ServeAccess;
+}
 
 class TcpStream : public internal::SocketStream {
  public:
@@ -28,11 +31,14 @@ class TcpStream : public internal::SocketStream {
 
  private:
   friend class TcpListener;
+  friend struct internal::ServeAccess;
   explicit TcpStream(internal::OwnedDescriptor connection) noexcept : SocketStream(std::move(connection)) {}
 };
 
 class TcpListener : public internal::SocketListener {
  public:
+  using Stream = TcpStream;
+
   // Binds and listens. Port 0: the kernel chooses, local_address() says which. Needs no loop.
   static absl::StatusOr<TcpListener> bind(SocketAddress address, ListenOptions options = {});
 
@@ -42,6 +48,7 @@ class TcpListener : public internal::SocketListener {
   Task<absl::StatusOr<TcpStream>> accept() { return accepted(accept_connection()); }
 
  private:
+  friend struct internal::ServeAccess;
   explicit TcpListener(internal::OwnedDescriptor listening) noexcept : SocketListener(std::move(listening)) {}
   static Task<absl::StatusOr<TcpStream>> accepted(Task<absl::StatusOr<internal::OwnedDescriptor>> next);
 };

@@ -14,6 +14,9 @@
 #include "weir/runtime/io/socket_stream.h"
 
 namespace weir {
+namespace internal {
+struct ServeAccess;
+}
 
 class UnixStream : public internal::SocketStream {
  public:
@@ -24,11 +27,14 @@ class UnixStream : public internal::SocketStream {
 
  private:
   friend class UnixListener;
+  friend struct internal::ServeAccess;
   explicit UnixStream(internal::OwnedDescriptor connection) noexcept : SocketStream(std::move(connection)) {}
 };
 
 class UnixListener : public internal::SocketListener {
  public:
+  using Stream = UnixStream;
+
   // Binds and listens. Needs no loop. Of the options only the backlog counts.
   static absl::StatusOr<UnixListener> bind(SocketAddress address, ListenOptions options = {});
 
@@ -38,6 +44,7 @@ class UnixListener : public internal::SocketListener {
   Task<absl::StatusOr<UnixStream>> accept() { return accepted(accept_connection()); }
 
  private:
+  friend struct internal::ServeAccess;
   explicit UnixListener(internal::OwnedDescriptor listening) noexcept : SocketListener(std::move(listening)) {}
   static Task<absl::StatusOr<UnixStream>> accepted(Task<absl::StatusOr<internal::OwnedDescriptor>> next);
 };
