@@ -161,6 +161,20 @@ def weir_repositories():
         package = "libssl-dev",
     )
     _unless_declared(
+        "http_parser",
+        _system_repository,
+        files = {Label("//bazel/third_party:http_parser.BUILD"): "BUILD.bazel"},
+        needs = ["/usr/include/http_parser.h"],
+        package = "libhttp-parser-dev",
+    )
+    _unless_declared(
+        "hiredis",
+        _system_repository,
+        files = {Label("//bazel/third_party:hiredis.BUILD"): "BUILD.bazel"},
+        needs = ["/usr/include/hiredis/hiredis.h"],
+        package = "libhiredis-dev",
+    )
+    _unless_declared(
         "com_google_googletest",
         _system_repository,
         files = {Label("//bazel/third_party:googletest.BUILD"): "BUILD.bazel"},

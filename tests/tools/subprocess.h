@@ -67,6 +67,10 @@ class Subprocess {
     ::unlink(error_path_.c_str());
   }
 
+  bool runs() const {
+    siginfo_t ended{};
+    return pid_ > 0 && ::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+  }
   void signal(int number) const { ::kill(pid_, number); }
 
   int wait() {
