@@ -48,9 +48,11 @@ void CallStateBase::await(Root& root, std::coroutine_handle<> point, Suspension&
 
 bool CallStateBase::give_up() noexcept {
   State queued = State::kQueued;
-  // acq_rel: pairs with run()'s exchange; one of the two takes the job.
+  // acq_rel: pairs with take()'s exchange; one of the two takes the job.
   withdrawn_ = state_.compare_exchange_strong(queued, State::kCancelled, std::memory_order_acq_rel);
   if (withdrawn_) {
+    forget_callable();
+    context_ = Context();
     // The loop's end need not wait until the executor comes to it.
     if (std::exchange(counted_, false)) BridgeAnnex::of(*thread_state.engine).job_ended();
   } else {
@@ -62,10 +64,15 @@ bool CallStateBase::give_up() noexcept {
   return true;
 }
 
-void CallStateBase::run() noexcept {
+bool CallStateBase::take() noexcept {
   State queued = State::kQueued;
   // acq_rel: pairs with give_up()'s exchange.
-  if (!control_->gone() && state_.compare_exchange_strong(queued, State::kRunning, std::memory_order_acq_rel)) {
+  return state_.compare_exchange_strong(queued, State::kRunning, std::memory_order_acq_rel);
+}
+
+void CallStateBase::run() noexcept {
+  if (!take()) return hand_back();
+  if (!control_->gone()) {
     const CurrentLoopScope loop(control_.get());
     const ContextScope context(context_);
     try {
@@ -79,14 +86,20 @@ void CallStateBase::run() noexcept {
 }
 
 void CallStateBase::drop() noexcept {
+  if (!take()) return hand_back();
   fail(std::make_exception_ptr(PoolClosed("weir: the pool was shut down before the job began")));
   end();
 }
 
-// On the executor's thread: back to the loop, which lets go of it.
+// On the executor's thread, which took the job.
 void CallStateBase::end() noexcept {
   forget_callable();
   context_ = Context();
+  hand_back();
+}
+
+// On the executor's thread: back to the loop, which lets go of it.
+void CallStateBase::hand_back() noexcept {
   // relaxed: the result is published by the inbox; this only tells a late give_up() that there is nothing to take.
   state_.store(State::kEnded, std::memory_order_relaxed);
   const ControlRef control = control_;

@@ -12,8 +12,10 @@
 //   kCancelled   its caller was cancelled before a thread took it: it never runs; nor does a queued one whose loop is gone
 //   kEnded       the result is stored
 //
-// A thread takes it by changing kQueued to kRunning, a cancel by changing kQueued to kCancelled: one of them wins. Its
-// end travels through the loop's inbox, so no wake-up is lost (inbox.h); when the loop is gone the result is dropped.
+// A thread takes it by changing kQueued to kRunning, a cancel by changing kQueued to kCancelled: one of them wins, and the
+// function and its arguments are the winner's to destroy. So a cancelled caller unwinds only when a queued job holds
+// nothing any more that could refer to its locals. The job's end travels through the loop's inbox, so no wake-up is lost
+// (inbox.h); when the loop is gone the result is dropped.
 //
 // Cost: one allocation a call; on the way back a post, an eventfd is written only if the loop sleeps.
 #pragma once
@@ -84,7 +86,9 @@ class CallStateBase : public Job, public InboxNode {
  private:
   enum class State : uint8_t { kLazy, kQueued, kRunning, kCancelled, kEnded };
 
+  bool take() noexcept;
   void end() noexcept;
+  void hand_back() noexcept;
 
   std::atomic<State> state_{State::kLazy};
   std::atomic<int> references_{1};
@@ -153,8 +157,8 @@ class TypedCallState final : public CallState<R> {
 // Await it once, as an rvalue, on a loop. Where no loop ran when it was made, the await submits it, with the context of
 // the call. Dropped or detached, it runs all the same, and a failure goes to LoopOptions::on_unhandled.
 //
-// Cancelling who awaits: a queued job never runs; a running one goes on, and its result is dropped, so it must own what
-// it uses, unless it is attached().
+// Cancelling who awaits: a queued job never runs, and is destroyed at once, on the loop; a running one goes on, and its
+// result is dropped, so it must own what it uses, unless it is attached().
 template <class R>
 class [[nodiscard("co_await the call for its result, or detach() it")]] Call {
  public:

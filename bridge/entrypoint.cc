@@ -42,7 +42,7 @@ class Program {
  private:
   void end(int signal) {
     signal_ = signal;
-    watchdog_.start();
+    watchdog_.start(LoopHandle::current());
     handle_.cancel();
   }
 
@@ -69,12 +69,13 @@ int run_entrypoint(const EntrypointOptions& options, Task<int> main) {
     if (options.catch_signals) signals.emplace(loop->handle(), &Program::on_signal, &program);
     class AtEnd {
      public:
-      explicit AtEnd(Watchdog& watchdog) noexcept : watchdog_(watchdog) {}
-      ~AtEnd() { watchdog_.start(); }  // from here on, for the loop's own end
+      AtEnd(Watchdog& watchdog, LoopHandle handle) noexcept : watchdog_(watchdog), handle_(std::move(handle)) {}
+      ~AtEnd() { watchdog_.start(handle_); }  // from here on, for the loop's own end
 
      private:
       Watchdog& watchdog_;
-    } const at_end(program.watchdog());
+      const LoopHandle handle_;
+    } const at_end(program.watchdog(), loop->handle());
     return loop->run(program.run(std::move(main)));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

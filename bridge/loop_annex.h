@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "weir/bridge/thread_pool.h"
@@ -43,6 +45,9 @@ class BridgeAnnex final : public LoopAnnex {
   // A job that was handed to a thread for this loop, until it comes back through the inbox.
   void job_started() noexcept { ++jobs_; }
   void job_ended() noexcept { --jobs_; }
+
+  // Threads of the loop's own pool that have a job.
+  std::vector<std::string> busy_threads() const { return pool_ ? pool_->busy_threads() : std::vector<std::string>(); }
 
   void add(LoopBound& bound) noexcept;
   bool remove(LoopBound& bound) noexcept;  // false: it was not in the list

@@ -194,6 +194,14 @@ std::vector<std::string> PoolCore::abandon() {
   return names;
 }
 
+std::vector<std::string> PoolCore::busy_threads() const {
+  std::vector<std::string> names;
+  for_each_record([&names](const PoolThread& thread) {
+    if (thread.started.load(std::memory_order_relaxed) > thread.done.load(std::memory_order_relaxed)) names.push_back(thread.name());
+  });
+  return names;
+}
+
 ThreadPoolStats PoolCore::stats() const {
   ThreadPoolStats stats;
   const uint64_t submitted = submitted_.load(std::memory_order_relaxed);

@@ -30,6 +30,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   bool wait(int64_t deadline_ns);
   std::vector<std::string> abandon();
   ThreadPoolStats stats() const;
+  std::vector<std::string> busy_threads() const;
 
   // A job of the calling worker waits for somebody, and goes on.
   void park();

@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "weir/bridge/futex.h"
+#include "weir/bridge/roll_call.h"
 
 namespace weir::internal {
 
@@ -75,16 +77,23 @@ Watchdog::~Watchdog() {
   thread_.join();
 }
 
-void Watchdog::start() {
+void Watchdog::give_up(const LoopHandle& loop) const {
+  const auto say = [](const std::string& line) {
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  };
+  say("weir: not finished within " + absl::FormatDuration(limit_) + ", giving up\n");
+  const std::string names = roll_call(loop, absl::Seconds(1));
+  say(names.empty() ? "weir: the loop does not turn: one of its tasks blocks its thread\n" : "weir: still running: " + names + "\n");
+  ::_exit(70);
+}
+
+void Watchdog::start(LoopHandle loop) {
   if (thread_.joinable() || limit_ == absl::InfiniteDuration()) return;
   const int64_t now_ns = monotonic_now_ns();
   const int64_t deadline_ns = now_ns + std::min(absl::ToInt64Nanoseconds(limit_), INT64_MAX - now_ns);
-  thread_ = std::thread([this, deadline_ns] {
+  thread_ = std::thread([this, deadline_ns, loop = std::move(loop)] {
     while (over_.load(std::memory_order_acquire) == 0) {  // pairs with the destructor's store
-      if (futex_wait(over_, 0, deadline_ns)) continue;
-      const std::string text = "weir: not finished within " + absl::FormatDuration(limit_) + ", giving up\n";
-      [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-      ::_exit(70);
+      if (!futex_wait(over_, 0, deadline_ns)) give_up(loop);
     }
   });
 }

@@ -33,8 +33,8 @@ class TerminationSignals {
   struct sigaction before_term_ = {};
 };
 
-// Ends the process with _exit(70), and a line on stderr, when it lives longer than `limit` after start(). A thread that
-// sleeps on a futex, from start() on.
+// Ends the process with _exit(70), and lines on stderr that name what still runs on `loop`, when it lives longer than
+// `limit` after start(). A thread that sleeps on a futex, from start() on.
 class Watchdog {
  public:
   explicit Watchdog(absl::Duration limit) : limit_(limit) {}
@@ -42,9 +42,11 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
   ~Watchdog();
 
-  void start();  // idempotent; one thread at a time
+  void start(LoopHandle loop);  // idempotent; one thread at a time
 
  private:
+  [[noreturn]] void give_up(const LoopHandle& loop) const;
+
   const absl::Duration limit_;
   std::atomic<uint32_t> over_{0};
   std::thread thread_;

@@ -81,16 +81,30 @@ bool ThreadPool::wait(absl::Duration at_most) {
 std::vector<std::string> ThreadPool::abandon() { return core_->abandon(); }
 
 ThreadPoolStats ThreadPool::stats() const { return core_->stats(); }
+std::vector<std::string> ThreadPool::busy_threads() const { return core_->busy_threads(); }
 
 void ThreadPool::count_failure() noexcept {
   if (internal::PoolThread* const mine = internal::PoolThread::mine()) internal::PoolThread::count(mine->failed);
 }
 
-void ThreadPool::report_failure() noexcept {
-  count_failure();
-  const internal::PoolThread* const mine = internal::PoolThread::mine();
-  internal::say("a job of pool " + (mine != nullptr ? mine->pool().name() : std::string("?")) +
-                " failed: " + describe_exception());
+void internal::CallableJob::run() noexcept {
+  {
+    const CurrentLoopScope loop(loop_.get());
+    const ContextScope context(context_);
+    try {
+      call();
+    } catch (...) {
+      ThreadPool::count_failure();
+      const PoolThread* const mine = PoolThread::mine();
+      const std::string pool = mine != nullptr ? mine->pool().name() : std::string("?");
+      if (loop_ && loop_->alive()) {
+        loop_->report(std::current_exception(), "pool " + pool);
+      } else {
+        say("a job of pool " + pool + " failed: " + describe_exception());
+      }
+    }
+  }
+  delete this;
 }
 
 }  // namespace weir

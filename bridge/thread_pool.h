@@ -4,8 +4,9 @@
 //   pool.submit([file = std::move(file)] { file.sync(); });
 //   pool.shutdown();
 //
-// A ThreadPool knows of no loop: a loop submits Jobs to it (Loop::set_default_executor, threaded(f).on(pool)), anyone
-// else callables. At most `size` threads run jobs at once. A worker that only waits for somebody (in sync_await, in a put
+// A ThreadPool belongs to no loop: a loop submits Jobs to it (Loop::set_default_executor, threaded(f).on(pool)), anyone
+// else callables, which run in a snapshot of the context variables, and know the loop, of the thread that submitted them.
+// At most `size` threads run jobs at once. A worker that only waits for somebody (in sync_await, in a put
 // on a full queue, in a full stream) is parked, and while work is queued a spare thread, one of at most 256, works in its
 // place; so jobs that wait for jobs behind them do not lock the pool up. A spare thread ends when it has long not been
 // needed. When 256 are not enough, work waits, and the pool says so once on stderr.
@@ -28,14 +29,47 @@
 
 #include "absl/time/time.h"
 #include "weir/bridge/parked.h"
+#include "weir/runtime/context.h"
 #include "weir/runtime/errors.h"
 #include "weir/runtime/executor.h"
+#include "weir/runtime/loop_handle.h"
 
 namespace weir {
 
 namespace internal {
 class PoolCore;
-}
+
+// A callable that was submitted, with a snapshot of what surrounded it.
+class CallableJob : public Job {
+ public:
+  CallableJob() : context_(Context::current()), loop_(ControlRef::share(current_control)) {}
+  CallableJob(const CallableJob&) = delete;
+  CallableJob& operator=(const CallableJob&) = delete;
+
+  void run() noexcept final;
+  void drop() noexcept final { delete this; }
+
+ protected:
+  virtual ~CallableJob() = default;
+  virtual void call() = 0;
+
+ private:
+  Context context_;
+  ControlRef loop_;  // none: no loop was known
+};
+
+template <class Callable>
+class TypedCallableJob final : public CallableJob {
+ public:
+  explicit TypedCallableJob(Callable&& callable) : callable_(std::move(callable)) {}
+  explicit TypedCallableJob(const Callable& callable) : callable_(callable) {}
+
+ private:
+  void call() override { callable_(); }
+  Callable callable_;
+};
+
+}  // namespace internal
 
 struct ThreadPoolOptions {
   unsigned size = 0;              // threads; 0: as many as the machine has cores, but at least 4 and at most 32
@@ -69,14 +103,19 @@ class ThreadPool final : public Executor {
   // Throws PoolClosed after shutdown: the job is then still its maker's.
   void submit(Job& job) override;
 
-  // The same for what can be called without arguments; the pool owns it. What it throws is counted as failed and
-  // reported on stderr. Queued at shutdown, it is destroyed without having run.
+  // The same for what can be called without arguments; the pool owns it. What it throws is counted as failed and goes to
+  // LoopOptions::on_unhandled of the loop that was known in the call (LoopHandle::current()), if it is still there; else
+  // it is a line on stderr. Queued at shutdown, it is destroyed without having run.
   template <class Callable>
     requires(std::invocable<std::decay_t<Callable>&> && !std::derived_from<std::decay_t<Callable>, Job>)
   void submit(Callable&& callable) {
-    auto job = std::make_unique<CallableJob<std::decay_t<Callable>>>(std::forward<Callable>(callable));
-    submit(static_cast<Job&>(*job));
-    (void)job.release();
+    auto* const job = new internal::TypedCallableJob<std::decay_t<Callable>>(std::forward<Callable>(callable));
+    try {
+      submit(static_cast<Job&>(*job));
+    } catch (...) {
+      job->drop();
+      throw;
+    }
   }
 
   // Drops the queued jobs, here; lets running ones finish; returns when every thread has ended. Idempotent. Throws
@@ -91,33 +130,12 @@ class ThreadPool final : public Executor {
   std::vector<std::string> abandon();
 
   ThreadPoolStats stats() const;
+  std::vector<std::string> busy_threads() const;  // names of those that have a job
 
   // The job that runs on the calling thread has failed: for jobs that hand their exception to somebody.
   static void count_failure() noexcept;
 
  private:
-  // Counts the exception in flight as failed, and reports it.
-  static void report_failure() noexcept;
-
-  template <class Callable>
-  class CallableJob final : public Job {
-   public:
-    explicit CallableJob(Callable&& callable) : callable_(std::move(callable)) {}
-    explicit CallableJob(const Callable& callable) : callable_(callable) {}
-    void run() noexcept override {
-      try {
-        callable_();
-      } catch (...) {
-        report_failure();
-      }
-      delete this;
-    }
-    void drop() noexcept override { delete this; }
-
-   private:
-    Callable callable_;
-  };
-
   const std::shared_ptr<internal::PoolCore> core_;  // the threads hold it too
 };
 

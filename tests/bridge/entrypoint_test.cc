@@ -117,6 +117,33 @@ TEST(Entrypoint, E07_WhatDoesNotEndInTimeIsGivenUp) {
   });
   EXPECT_EQ(ended.status, 70);
   EXPECT_NE(ended.errors.find("not finished within"), std::string::npos) << ended.errors;
+  EXPECT_NE(ended.errors.find("still running: on threads: pool-"), std::string::npos) << ended.errors;
+}
+
+TEST(Entrypoint, WhatDoesNotEndInTimeIsNamed) {
+  const Ended ended = in_child([] {
+    return entrypoint({.shutdown_timeout = absl::Milliseconds(20)}, []() -> Task<> {
+      for (int i = 0; i < 3; ++i) (void)spawn(shield(forever()), "upload");
+      co_await yield();  // they begin
+      co_await signalled(SIGTERM);
+    }());
+  });
+  EXPECT_EQ(ended.status, 70);
+  EXPECT_NE(ended.errors.find("upload (x3)"), std::string::npos) << ended.errors;
+}
+
+TEST(Entrypoint, ALoopThatDoesNotTurnInTheEndIsNamedToo) {
+  const Ended ended = in_child([] {
+    return entrypoint({.shutdown_timeout = absl::Milliseconds(20)}, []() -> Task<> {
+      try {
+        co_await signalled(SIGTERM);
+      } catch (const Cancelled&) {
+        for (;;) ::pause();
+      }
+    }());
+  });
+  EXPECT_EQ(ended.status, 70);
+  EXPECT_NE(ended.errors.find("the loop does not turn"), std::string::npos) << ended.errors;
 }
 
 TEST(Entrypoint, SignalsAreLeftAloneIfSoWished) {

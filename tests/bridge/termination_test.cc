@@ -65,20 +65,24 @@ TEST(Termination, ASecondInstanceCatchesNothing) {
 }
 
 TEST(Watchdog, LetsGoOfWhatEndsInTime) {
+  auto loop = tests::make_loop();
   internal::Watchdog never_started(absl::Milliseconds(1));
   internal::Watchdog started(absl::Hours(1));
-  started.start();
-  started.start();
+  started.start(*loop);
+  started.start(*loop);
   internal::Watchdog unlimited(absl::InfiniteDuration());
-  unlimited.start();
+  unlimited.start(*loop);
 }
 
 TEST(WatchdogDeathTest, EndsTheProcessWith70) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
+        auto loop = tests::make_loop();
+        const LoopHandle handle = loop->handle();
+        loop.reset();  // nobody is asked what runs
         internal::Watchdog watchdog(absl::Milliseconds(1));
-        watchdog.start();
+        watchdog.start(handle);
         testing::Gate never;
         never.wait();
       },

@@ -16,6 +16,9 @@
 #include <vector>
 
 #include "weir/bridge/futex.h"
+#include "weir/runtime/context.h"
+#include "weir/runtime/task.h"
+#include "weir/tests/testing/test_loop.h"
 
 namespace weir {
 namespace {
@@ -168,7 +171,7 @@ TEST(ThreadPool, MoveOnlyCallablesAndFunctions) {
 }
 
 TEST(ThreadPool, P09_AFailureIsCountedAndReported) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   {
     ThreadPool pool({.size = 1, .name = "io"});
     pool.submit([] { throw std::runtime_error("disk gone"); });
@@ -176,9 +179,77 @@ TEST(ThreadPool, P09_AFailureIsCountedAndReported) {
     wait_until([&pool] { return pool.stats().done == 2; });
     EXPECT_EQ(pool.stats().failed, 2u);
   }
-  const std::string lines = testing::internal::GetCapturedStderr();
+  const std::string lines = ::testing::internal::GetCapturedStderr();
   EXPECT_NE(lines.find("weir: a job of pool io failed: disk gone\n"), std::string::npos) << lines;
   EXPECT_NE(lines.find("an exception of type int\n"), std::string::npos) << lines;
+}
+
+// A loop that is known where a callable is submitted is known in it, and learns of what it throws.
+TEST(ThreadPool, ACallableThatFailsIsReportedToItsLoop) {
+  testing::TestLoop loop;
+  ::testing::internal::CaptureStderr();
+  {
+    ThreadPool pool({.size = 1, .name = "io"});
+    const auto submit_one = [&]() -> Task<> {
+      const LoopHandle here = LoopHandle::current();
+      pool.submit([here] {
+        EXPECT_EQ(LoopHandle::current(), here);
+        throw std::runtime_error("disk gone");
+      });
+      co_return;
+    };
+    loop.run(submit_one());
+    wait_until([&pool] { return pool.stats().done == 1; });
+    EXPECT_EQ(pool.stats().failed, 1u);
+    pool.submit([] { EXPECT_THROW((void)LoopHandle::current(), LookupError); });
+    wait_until([&pool] { return pool.stats().done == 2; });
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  EXPECT_EQ(loop.reports(), std::vector<std::string>{"pool io: disk gone"});
+}
+
+TEST(ThreadPool, ACallableWhoseLoopIsGoneIsReportedOnStderr) {
+  testing::TestLoop loop;
+  ::testing::internal::CaptureStderr();
+  {
+    ThreadPool pool({.size = 1, .name = "io"});
+    Gate gone;
+    const auto submit_one = [&]() -> Task<> {
+      pool.submit([&gone] {
+        gone.wait();
+        throw std::runtime_error("disk gone");
+      });
+      co_return;
+    };
+    loop.run(submit_one());
+    loop.destroy();
+    gone.open();
+    wait_until([&pool] { return pool.stats().done == 1; });
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "weir: a job of pool io failed: disk gone\n");
+  EXPECT_TRUE(loop.reports().empty());
+}
+
+TEST(ThreadPool, P05_ACallableRunsInASnapshotOfTheContext) {
+  ContextVar<int> variable("variable", 0);
+  ThreadPool pool({.size = 1});
+  std::atomic<int> seen{0};
+  const auto token = variable.set(1);
+  Gate go;
+  pool.submit([&] {
+    go.wait();
+    seen = variable.get();
+    (void)variable.set(3);
+  });
+  variable.reset(token);
+  (void)variable.set(2);
+  go.open();
+  wait_until([&pool] { return pool.stats().done == 1; });
+  EXPECT_EQ(seen, 1);
+  EXPECT_EQ(variable.get(), 2);
+  pool.submit([&] { seen = variable.get(); });
+  wait_until([&pool] { return pool.stats().done == 2; });
+  EXPECT_EQ(seen, 2);
 }
 
 TEST(ThreadPool, CountFailureIsForJobsThatHandTheirExceptionOn) {
@@ -356,7 +427,7 @@ TEST(ThreadPool, OneSpareForEachLevelOfNesting) {
 }
 
 TEST(ThreadPool, BeyondTheBoundWorkWaitsAndThePoolSaysSoOnce) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   {
     Gate gate;
     Counter parked_count, ran;
@@ -378,7 +449,7 @@ TEST(ThreadPool, BeyondTheBoundWorkWaitsAndThePoolSaysSoOnce) {
     gate.open();
     ran.wait_for(2);
   }
-  const std::string lines = testing::internal::GetCapturedStderr();
+  const std::string lines = ::testing::internal::GetCapturedStderr();
   const size_t first = lines.find("spare threads are parked");
   EXPECT_NE(first, std::string::npos) << lines;
   EXPECT_EQ(lines.find("spare threads are parked", first + 1), std::string::npos) << lines;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <random>
 #include <stop_token>
@@ -223,6 +225,100 @@ Task<> mixed_storm(unsigned seed) {
   }
 }
 void ignore(std::exception_ptr, std::string_view, void*) noexcept {}
+// An executor whose thread is the test itself: it takes a job when the test says so.
+class ByHand final : public Executor {
+ public:
+  void submit(Job& job) override { jobs_.push_back(&job); }
+  Job& take() {
+    Job& job = *jobs_.front();
+    jobs_.pop_front();
+    return job;
+  }
+
+ private:
+  std::deque<Job*> jobs_;
+};
+
+// Says when it is destroyed, and calls something in that moment.
+class Farewell {
+ public:
+  Farewell(bool& gone, std::function<void()> then = nullptr) : gone_(&gone), then_(std::move(then)) {}
+  Farewell(Farewell&& other) noexcept : gone_(std::exchange(other.gone_, nullptr)), then_(std::move(other.then_)) {}
+  Farewell(const Farewell&) = delete;
+  Farewell& operator=(const Farewell&) = delete;
+  ~Farewell() {
+    if (gone_ == nullptr) return;
+    EXPECT_FALSE(*gone_);
+    *gone_ = true;
+    if (then_) then_();
+  }
+
+ private:
+  bool* gone_;
+  std::function<void()> then_;
+};
+
+// A job that must not run, and the moments at which a thread may come to it although its caller was cancelled.
+enum class Comes { kAfterTheCancel, kWhileItIsDestroyed, kDropped, kBeforeTheCallerResumes };
+
+Task<> queued_job_of_a_cancelled_caller(Comes comes) {
+  ByHand threads;
+  bool gone = false;
+  const auto attached_call = threaded([](Farewell) { ADD_FAILURE() << "ran"; }).on(threads).attached();
+  const auto worker_comes = [&] { threads.take().run(); };
+  const auto caller = [&]() -> Task<> {
+    bool gone_when_it_unwinds = false;
+    try {
+      Farewell argument(gone, comes == Comes::kWhileItIsDestroyed ? std::function<void()>(worker_comes) : nullptr);
+      co_await attached_call(std::move(argument));
+    } catch (const Cancelled&) {
+      gone_when_it_unwinds = gone;
+    }
+    EXPECT_TRUE(gone_when_it_unwinds);
+  };
+  JoinHandle<void> handle = spawn(caller());
+  co_await yield();
+  std::vector<JoinHandle<void>> crowd;  // more than run in a turn, so that the inbox comes before the caller
+  if (comes == Comes::kBeforeTheCallerResumes) {
+    for (int i = 0; i < 1000; ++i) crowd.push_back(spawn(yield()));
+  }
+  handle.cancel();
+  EXPECT_TRUE(gone);
+  if (comes == Comes::kBeforeTheCallerResumes) worker_comes();
+  co_await handle;
+  if (comes == Comes::kAfterTheCancel) worker_comes();
+  if (comes == Comes::kDropped) threads.take().drop();
+}
+
+class QueuedJob : public ::testing::TestWithParam<Comes> {};
+TEST_P(QueuedJob, OfACancelledCallerIsGoneBeforeThatUnwinds) { run(queued_job_of_a_cancelled_caller(GetParam())); }
+INSTANTIATE_TEST_SUITE_P(Threaded, QueuedJob,
+                         ::testing::Values(Comes::kAfterTheCancel, Comes::kWhileItIsDestroyed, Comes::kDropped,
+                                           Comes::kBeforeTheCallerResumes));
+
+// The other order: the thread has taken the job, so the cancel comes too late for it and its caller waits.
+Task<> running_job_of_a_cancelled_caller() {
+  ByHand threads;
+  bool gone = false;
+  JoinHandle<void> handle;
+  const auto job = [&](std::stop_token stop, Farewell) {
+    handle.cancel();  // this thread is the loop's, too
+    EXPECT_TRUE(stop.stop_requested());
+    EXPECT_FALSE(gone);
+  };
+  const auto attached_call = threaded(job).on(threads).attached();
+  const auto caller = [&]() -> Task<> {
+    Farewell argument(gone);
+    co_await attached_call(std::move(argument));
+    EXPECT_TRUE(gone);
+  };
+  handle = spawn(caller());
+  co_await yield();
+  threads.take().run();
+  co_await handle;
+}
+TEST(Threaded, ARunningAttachedCallIsWaitedForThoughItsEndAndTheCancelMeet) { run(running_job_of_a_cancelled_caller()); }
+
 TEST(Threaded, T09_AStormOfCancelsDropsAndAClosedPool) {
   LoopOptions options;
   options.on_unhandled = &ignore;  // calls that were dropped, then failed with the pool
