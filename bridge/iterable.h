@@ -14,7 +14,8 @@
 // max_size 0, the default, is unbounded. Otherwise the producing thread sleeps on a futex while max_size items wait; it is
 // never more than max_size + 1 items ahead, and goes on at the latest when the loop idles. Closing, or dropping the
 // IteratorWrapper on any thread, wakes it at once and stops it at its co_yield: its frame is destroyed there, on its own
-// thread. A push-style producer gets ChannelClosed from put().
+// thread. A push-style producer gets ChannelClosed from put(). One that waits in sync_await gets Cancelled there, and
+// what it waits for is cancelled; where it blocks otherwise, in a read or a lock, the end waits until it comes back.
 //
 // Loop's thread: next(), next_batch(), close(). One consumer at a time: a second next() while one waits is
 // std::logic_error. Cancelling a next() loses no item. Cost: two allocations a stream and its blocks of items; none an

@@ -22,6 +22,18 @@
 
 namespace weir {
 
+namespace internal {
+
+// False: closed, which the producer knows from here on.
+template <class T>
+bool put_or_learn(BoundedRing<T>& ring, std::type_identity_t<T>&& item) {
+  if (ring.put(std::move(item))) return true;
+  if (Interrupt* const interrupt = Interrupt::current()) interrupt->learn();
+  return false;
+}
+
+}  // namespace internal
+
 // Where a producer puts its items. On the producing thread, during the call.
 template <class T>
 class Sink {
@@ -32,7 +44,7 @@ class Sink {
 
   // Sleeps while the stream is full. ChannelClosed when nobody wants more, now and at each further put.
   void put(T item) {
-    if (!ring_.put(std::move(item))) throw ChannelClosed("weir: nobody wants more of this stream");
+    if (!internal::put_or_learn(ring_, std::move(item))) throw ChannelClosed("weir: nobody wants more of this stream");
   }
 
  private:
@@ -137,9 +149,9 @@ class ProducedStream final : public StreamState<T> {
     constexpr bool kOwned = !std::is_lvalue_reference_v<Range> && !std::ranges::view<std::remove_cvref_t<Range>>;
     for (auto&& item : range) {
       if constexpr (kOwned) {  // a container that was returned by value
-        if (!this->ring.put(T(std::move(item)))) return;
+        if (!internal::put_or_learn(this->ring, T(std::move(item)))) return;
       } else {
-        if (!this->ring.put(T(std::forward<decltype(item)>(item)))) return;
+        if (!internal::put_or_learn(this->ring, T(std::forward<decltype(item)>(item)))) return;
       }
     }
   }

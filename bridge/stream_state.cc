@@ -55,6 +55,7 @@ void StreamStateBase::close() noexcept {
     end_production(nullptr);
   }
   stop_.request_stop();
+  interrupt_.ask();
 }
 
 bool StreamStateBase::take(Phase phase) noexcept {
@@ -74,6 +75,7 @@ void StreamStateBase::run() noexcept {
   if (!closed()) {
     const CurrentLoopScope loop(control_.get());
     const ContextScope context(context_);
+    const Interrupt::Scope interrupt(interrupt_);
     try {
       produce(stop_.get_token());
     } catch (...) {

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "weir/bridge/bounded_ring.h"
+#include "weir/bridge/interrupt.h"
 #include "weir/bridge/loop_annex.h"
 #include "weir/runtime/context.h"
 #include "weir/runtime/engine.h"
@@ -117,6 +118,7 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   Context context_;  // of the call
   ControlRef control_;
   std::stop_source stop_;
+  Interrupt interrupt_;
   Node<&StreamStateBase::noticed> notice_{*this};
   Node<&StreamStateBase::finished> end_{*this};
   std::atomic<int> references_{1};

@@ -1,5 +1,6 @@
 #include "weir/bridge/sync_await.h"
 
+#include "weir/bridge/interrupt.h"
 #include "weir/runtime/engine.h"
 #include "weir/runtime/errors.h"
 
@@ -25,6 +26,23 @@ void SyncWait::run(LoopControl& control) {
   if (control.on_own_thread()) {
     throw DeadlockError("sync_await on the loop's own thread would wait for itself; co_await the coroutine instead");
   }
+  Interrupt* const interrupt = Interrupt::current();
+  if (interrupt == nullptr) return wait(control);
+  cancellable_ = new CancellableWait(control);
+  class Release {
+   public:
+    explicit Release(CancellableWait& held) noexcept : held_(held) {}
+    ~Release() { held_.release(); }
+
+   private:
+    CancellableWait& held_;
+  } const release(*cancellable_);
+  if (!interrupt->word().begin(*cancellable_)) throw Cancelled();
+  wait(control);
+  interrupt->word().end(*cancellable_, cut_short_);
+}
+
+void SyncWait::wait(LoopControl& control) {
   if (!control.alive() || !control.push(*this)) return fail(loop_closed());
   ended_.wait();
 }
@@ -42,10 +60,13 @@ void SyncWait::deliver() noexcept {
     return ended_.set();
   }
   state_->listen(*this);
+  if (cancellable_ != nullptr) cancellable_->task_began(*state_);
 }
 
 void SyncWait::root_done(Root&) noexcept {
-  const bool cut_off = state_->ended_cancelled() && thread_state.engine->going();
+  cut_short_ = state_->ended_cancelled();
+  const bool cut_off = cut_short_ && thread_state.engine->going();
+  if (cancellable_ != nullptr) cancellable_->task_ended();
   take_result();
   if (cut_off) fail(loop_closed());
   ended_.set();

@@ -8,10 +8,12 @@
 // in a snapshot of this thread's context variables. The thread sleeps on a futex meanwhile; a pool's worker is parked, so
 // that its pool can put another thread in its place. The wait ends when the coroutine's frame is gone, not before.
 //
-// On the loop's own thread, also between two of its runs: DeadlockError at once. No loop known: LookupError. The loop going or gone: LoopClosed. The
-// coroutine cancelled: Cancelled. What it throws comes out here, the same object.
+// On the loop's own thread, also between two of its runs: DeadlockError at once. No loop known: LookupError. The loop
+// going or gone: LoopClosed. The coroutine cancelled: Cancelled. What it throws comes out here, the same object. In the
+// producer of a stream that is closed the coroutine is cancelled (interrupt.h); shield() what has to finish.
 //
-// Cost: a post, a frame on the loop, and a wake-up each way where the other side sleeps; no allocation here.
+// Cost: a post, a frame on the loop, and a wake-up each way where the other side sleeps; no allocation here, but for one
+// in a stream's producer.
 #pragma once
 
 #include <exception>
@@ -30,6 +32,8 @@
 namespace weir {
 namespace internal {
 
+class CancellableWait;
+
 // One wait, on the waiting thread's stack: the loop touches nothing of it once it has set `ended_`.
 class SyncWait : public InboxNode, public DoneListener {
  public:
@@ -45,10 +49,15 @@ class SyncWait : public InboxNode, public DoneListener {
   virtual void fail(std::exception_ptr) noexcept = 0;
 
  private:
+  void wait(LoopControl& control);
+
   void deliver() noexcept final;
   void root_done(Root& root) noexcept final;
+
   Context context_;
   JoinStateBase* state_ = nullptr;
+  CancellableWait* cancellable_ = nullptr;  // in a stream's producer
+  bool cut_short_ = false;                  // loop, then here: the coroutine was cancelled
   OneWake<> ended_;
 };
 

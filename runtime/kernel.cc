@@ -143,6 +143,13 @@ int Kernel::truncate(int fd, uint64_t size) noexcept { return result_of(::ftrunc
 int Kernel::block_device_size(int fd, uint64_t* size) noexcept { return result_of(::ioctl(fd, BLKGETSIZE64, size)); }
 
 int Kernel::unlink(const char* path) noexcept { return result_of(::unlink(path)); }
+int Kernel::identify(const char* path, FileIdentity* identity) noexcept {
+  struct stat status;
+  const int result = result_of(::lstat(path, &status));
+  if (result >= 0) *identity = FileIdentity{.device = status.st_dev, .inode = status.st_ino};
+  return result;
+}
+int Kernel::process() noexcept { return ::getpid(); }
 int Kernel::make_pipe(int fds[2]) noexcept { return result_of(::pipe2(fds, O_CLOEXEC)); }
 
 void Kernel::block_sigpipe() noexcept {

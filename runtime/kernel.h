@@ -24,6 +24,13 @@ struct ChildPlan {
   bool new_group;
 };
 
+// Which file a path leads to, whatever it is called.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
 // Results are as the kernel's: a value >= 0, or a negative errno. Any thread.
 class Kernel {
  public:
@@ -50,6 +57,8 @@ class Kernel {
   virtual int truncate(int fd, uint64_t size) noexcept;
   virtual int block_device_size(int fd, uint64_t* size) noexcept;
   virtual int unlink(const char* path) noexcept;
+  virtual int identify(const char* path, FileIdentity* identity) noexcept;  // lstat(2)
+  virtual int process() noexcept;                     // getpid(2)
   virtual int make_pipe(int fds[2]) noexcept;         // close-on-exec
   virtual void block_sigpipe() noexcept;              // on the calling thread
   virtual void drop_sigpipe() noexcept;               // one that is pending on the calling thread, and blocked

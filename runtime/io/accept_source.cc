@@ -16,6 +16,19 @@
 
 namespace weir::internal {
 
+void Listening::own_path(std::string path) {
+  if (path.empty() || kernel().identify(path.c_str(), &identity_) < 0) return;
+  path_ = std::move(path);
+  process_ = kernel().process();
+}
+
+void Listening::remove_path() noexcept {
+  FileIdentity now;
+  if (path_.empty() || kernel().process() != process_) return;
+  if (kernel().identify(path_.c_str(), &now) >= 0 && now == identity_) kernel().unlink(path_.c_str());
+  path_.clear();
+}
+
 absl::Status Listening::failed(int result) const {
   // A request that a worker of the kernel had begun says EINTR when close() interrupts it.
   return errno_status(closing() && result == -EINTR ? ECANCELED : -result, absl::StrCat("accept ", address_.to_string()));

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "weir/runtime/descriptor.h"
 #include "weir/runtime/io/address.h"
+#include "weir/runtime/kernel.h"
 #include "weir/runtime/task.h"
 
 namespace weir::internal {
@@ -25,10 +27,20 @@ class Listening final : public Descriptor {
   // The status of an accept that failed; `result` is negative.
   absl::Status failed(int result) const;
 
+  // bind() has made this path, if it is any: it goes with the listener, unless that is released.
+  void own_path(std::string path);
+  // Not what another has put in its place meanwhile; and not in a child that was forked off.
+  void remove_path() noexcept;
+
  private:
-  ~Listening() override = default;
+  ~Listening() override {
+    if (fd() >= 0) remove_path();  // neither closed, where it went already, nor released
+  }
 
   const SocketAddress address_;
+  std::string path_;  // empty: none, or gone
+  FileIdentity identity_;
+  int process_ = 0;
 };
 
 using ListeningRef = DescriptorRef<Listening>;

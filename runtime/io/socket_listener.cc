@@ -1,8 +1,10 @@
 #include "weir/runtime/io/socket_listener.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +13,15 @@
 #include "weir/runtime/status.h"
 
 namespace weir::internal {
+namespace {
+
+// The path that a Unix socket is bound to; empty for other addresses.
+std::string path_of(const SocketAddress& address) {
+  if (address.family() != AF_UNIX) return std::string();
+  return std::string(reinterpret_cast<const sockaddr_un*>(address.data())->sun_path);  // empty: an abstract name
+}
+
+}  // namespace
 
 absl::StatusOr<OwnedDescriptor> SocketListener::bind_to(const SocketAddress& address, const ListenOptions& options) {
   const std::string object = address.to_string();
@@ -31,7 +42,9 @@ absl::StatusOr<OwnedDescriptor> SocketListener::bind_to(const SocketAddress& add
   if (result < 0) return errno_status(-result, absl::StrCat("bind ", object));
   result = kernel.listen(fd, options.backlog);
   if (result < 0) return errno_status(-result, absl::StrCat("listen ", object));
-  return OwnedDescriptor(new Listening(owned.release(), kernel, local_address_of(fd, kernel)));
+  auto* const listening = new Listening(owned.release(), kernel, local_address_of(fd, kernel));
+  listening->own_path(path_of(address));
+  return OwnedDescriptor(listening);
 }
 
 OwnedDescriptor SocketListener::adopt(int fd) {
@@ -52,7 +65,9 @@ SocketAddress SocketListener::local_address() const { return held("local_address
 
 Task<absl::Status> SocketListener::close() {
   if (descriptor_.get_or_null() == nullptr) return descriptor_.close("close");
-  return descriptor_.close(absl::StrCat("close ", held("close")->address().to_string()));
+  const ListeningRef listening = held("close");
+  listening->remove_path();
+  return descriptor_.close(absl::StrCat("close ", listening->address().to_string()));
 }
 
 }  // namespace weir::internal

@@ -3,8 +3,9 @@
 //   auto listener = weir::UnixListener::bind(*weir::SocketAddress::parse("unix:/run/x.sock"));
 //   auto stream = co_await weir::UnixStream::connect(*weir::SocketAddress::parse("unix:@abstract"));
 //
-// The path stays when the listener is closed, and binding to a path that exists fails (EADDRINUSE): unlink() it first.
-// An abstract name is gone with its listener. Reading, writing, threads, cancelling, errors: io/socket_stream.h and
+// bind() makes the path, and it goes with the listener: when that is closed or dropped, unless it was released, or another
+// file lies there by then. Binding to a path that exists, as a listener that crashed leaves it, fails (EADDRINUSE):
+// unlink() it first. An abstract name is gone with its listener. Reading, writing, threads, cancelling, errors: io/socket_stream.h and
 // io/socket_listener.h.
 #pragma once
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "weir/runtime.h"
+#include "weir/tests/testing/child_process.h"
 #include "weir/tests/testing/io.h"
 
 namespace weir {
@@ -37,13 +38,68 @@ TEST(Unix, ConnectsByPath) {
   const SocketAddress address = *SocketAddress::parse("unix:" + folder.file("s"));
   on_loop([&]() -> Task<> {
     co_await exchange(address);
-    EXPECT_EQ(status_errno(UnixListener::bind(address).status()), EADDRINUSE);  // the path stays
-    EXPECT_EQ(::unlink(folder.file("s").c_str()), 0);
     co_await exchange(address);
-    const auto refused = co_await UnixStream::connect(address);
-    EXPECT_EQ(refused.status().message(), "connect " + address.to_string() + ": Connection refused");
+    const auto nobody = co_await UnixStream::connect(address);
+    EXPECT_EQ(nobody.status().message(), "connect " + address.to_string() + ": No such file or directory");
   });
   EXPECT_EQ(open_descriptors(), before);
+}
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+TEST(Unix, ThePathGoesWithTheListenerThatMadeIt) {
+  const TemporaryFolder folder("/tmp");
+  const std::string path = folder.file("s");
+  const SocketAddress address = *SocketAddress::parse("unix:" + path);
+  on_loop([&]() -> Task<> {
+    {
+      UnixListener closed = UnixListener::bind(address).value();
+      EXPECT_TRUE(exists(path));
+      EXPECT_EQ(status_errno(UnixListener::bind(address).status()), EADDRINUSE);
+      EXPECT_TRUE(exists(path));  // the second one has not made it
+      auto waiting = spawn(closed.accept());
+      co_await yield();
+      EXPECT_TRUE((co_await closed.close()).ok());
+      EXPECT_FALSE(exists(path));
+      EXPECT_TRUE(absl::IsCancelled((co_await std::move(waiting)).status()));
+    }
+    {
+      const UnixListener dropped = UnixListener::bind(address).value();
+      EXPECT_TRUE(exists(path));
+    }
+    EXPECT_FALSE(exists(path));
+  });
+}
+
+TEST(Unix, ThePathStaysWhenItIsAnothersByThen) {
+  const TemporaryFolder folder("/tmp");
+  const std::string path = folder.file("s");
+  const SocketAddress address = *SocketAddress::parse("unix:" + path);
+  on_loop([&]() -> Task<> {
+    UnixListener old_one = UnixListener::bind(address).value();
+    EXPECT_EQ(::unlink(path.c_str()), 0);
+    UnixListener new_one = UnixListener::bind(address).value();
+    EXPECT_TRUE((co_await old_one.close()).ok());
+    EXPECT_TRUE(exists(path));
+    EXPECT_TRUE((co_await new_one.close()).ok());
+    EXPECT_FALSE(exists(path));
+
+    UnixListener lent = UnixListener::bind(address).value();
+    const int fd = lent.release();
+    EXPECT_TRUE(exists(path));
+    { const UnixListener adopted = UnixListener::from_fd(fd); }
+    EXPECT_TRUE(exists(path));
+    EXPECT_EQ(::unlink(path.c_str()), 0);
+
+    UnixListener parents = UnixListener::bind(address).value();
+    EXPECT_EQ(exit_status_of([&parents] {
+                const UnixListener copy(std::move(parents));
+                return 0;
+              }),
+              0);
+    EXPECT_TRUE(exists(path));
+  });
+  EXPECT_FALSE(exists(path));
 }
 
 TEST(Unix, ConnectsByAbstractName) {
