@@ -77,6 +77,7 @@ class TypedSyncWait final : public SyncWait {
     auto& ended = JoinAccess::state(handle_);
     ended.observe();
     if (std::exception_ptr failure = ended.failure()) {
+      ended.result.reset();  // one reference, that goes over: the exception is destroyed where it is caught
       result_.set_failure(std::move(failure));
     } else if constexpr (std::is_void_v<R>) {
       result_.set_value();

@@ -132,6 +132,7 @@ class TypedRemoteCall final : public RemoteCall {
   void take_result() noexcept override {
     auto& ended = JoinAccess::state(handle_);
     if (std::exception_ptr failure = ended.failure()) {
+      ended.result.reset();  // one reference, that goes over: the exception is destroyed where it is caught
       result_.set_failure(std::move(failure));
     } else if constexpr (std::is_void_v<R>) {
       result_.set_value();
