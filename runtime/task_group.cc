@@ -43,12 +43,12 @@ class TaskGroup::State {
     Waiter(State& group, bool for_place) noexcept : group_(group), for_place_(for_place) {}
     bool await_ready() const {
       if (for_place_) Root::current().throw_if_interrupted();
-      return for_place_ ? group_.has_place() && group_.waiters_.empty() : group_.idle();
+      return for_place_ ? group_.has_place() && group_.place_waiters_.empty() : group_.idle();
     }
     void await_suspend(std::coroutine_handle<> point) noexcept {
       root_ = internal::thread_state.root;
       root_->wait(point, *this);
-      group_.waiters_.push_back(*this);
+      (for_place_ ? group_.place_waiters_ : group_.end_waiters_).push_back(*this);
       if (root_->interrupted()) cancel();  // join() in a task that was cancelled before
     }
     void await_resume() const {
@@ -59,10 +59,9 @@ class TaskGroup::State {
     void cancel() noexcept override {
       if (!for_place_) return group_.cancel();  // goes on waiting for the children's end
       given_up_ = true;
-      group_.waiters_.remove(*this);
+      group_.place_waiters_.remove(*this);
       root_->ready();
     }
-    bool for_place() const noexcept { return for_place_; }
     void wake(bool with_place) noexcept {
       promised_ = with_place;
       root_->ready();
@@ -110,15 +109,11 @@ class TaskGroup::State {
   }
 
   void wake_waiters() noexcept {
-    for (Waiter* waiter = waiters_.first(); waiter != nullptr;) {
-      Waiter* const following = decltype(waiters_)::after(*waiter);
-      if (waiter->for_place() ? has_place() : idle()) {
-        if (waiter->for_place()) ++promised_;
-        waiters_.remove(*waiter);
-        waiter->wake(waiter->for_place());
-      }
-      waiter = following;
+    while (!place_waiters_.empty() && has_place()) {
+      ++promised_;
+      place_waiters_.pop_front()->wake(true);
     }
+    if (idle()) wake_all(end_waiters_);
   }
 
   void cancel() noexcept {
@@ -130,10 +125,11 @@ class TaskGroup::State {
   void destroy() noexcept {
     destroyed_ = true;
     if (failure_ != nullptr) control_->report(take_failure(), "group");
-    if (size_ == 0 && waiters_.empty()) return;
+    if (size_ == 0 && place_waiters_.empty() && end_waiters_.empty()) return;
     cancel();
     while (Child* child = children_.pop_front()) child->orphan();
-    while (Waiter* waiter = waiters_.pop_front()) waiter->wake(false);
+    wake_all(place_waiters_);
+    wake_all(end_waiters_);
     if (size_ == 0) return;
     control_->report(std::make_exception_ptr(std::logic_error(
                          "weir: a TaskGroup was destroyed with live tasks, which are cancelled; co_await close() first, or use with()")),
@@ -146,12 +142,18 @@ class TaskGroup::State {
 
  private:
   friend class Waiter;
+  using Waiters = internal::IntrusiveList<Waiter, &Waiter::previous, &Waiter::following>;
+
+  static void wake_all(Waiters& waiters) noexcept {
+    while (Waiter* const waiter = waiters.pop_front()) waiter->wake(false);
+  }
 
   const std::size_t limit_;
   std::size_t size_ = 0;
   std::size_t promised_ = 0;  // places given to waiters that have not spawned yet
   internal::IntrusiveList<Child, &Child::previous, &Child::following> children_;
-  internal::IntrusiveList<Waiter, &Waiter::previous, &Waiter::following> waiters_;
+  Waiters place_waiters_;
+  Waiters end_waiters_;
   std::exception_ptr failure_;
   internal::ControlRef control_;  // of its tasks' loop, since the first one: where reports go
   bool cancelled_ = false;

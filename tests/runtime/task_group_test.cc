@@ -380,6 +380,26 @@ TEST(TaskGroupTest, JoinWaitsAlsoForThoseThatWereGivenAPlace) {
   EXPECT_THAT(loop.reports(), IsEmpty());
 }
 
+// An end that looked at all who wait would take five thousand million steps here.
+TEST(TaskGroupTest, ManyWhoWaitForAPlaceCostNoMoreThanFew) {
+  constexpr std::size_t kWaiting = 100'000;
+  TestLoop loop;
+  std::size_t ran = 0;
+  const auto note = [&]() -> Task<> {
+    ++ran;
+    co_return;
+  };
+  const auto body = [&]() -> Task<> {
+    TaskGroup group({.limit = 1});
+    std::vector<JoinHandle<void>> waiting;
+    for (std::size_t i = 0; i < kWaiting; ++i) waiting.push_back(spawn(group.spawn_when_free(note())));
+    for (auto& handle : waiting) co_await handle;
+    co_await group.join();
+  };
+  loop.run(body());
+  EXPECT_EQ(ran, kWaiting);
+}
+
 TEST(TaskGroupTest, SnapshotsOfTheContext) {
   TestLoop loop;
   ContextVar<int> var("var", 0);
