@@ -1,8 +1,6 @@
 // 001, "Working With Synchronous Generators": leaving early, and backpressure.
 #include "weir/tools/examples/example.h"
 
-#include <optional>
-
 #include "absl/time/clock.h"
 #include "weir/weir.h"
 

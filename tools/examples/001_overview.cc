@@ -1,7 +1,6 @@
 // 001, "Overview" and "Quick Start".
 #include "weir/tools/examples/example.h"
 
-#include <numeric>
 #include <ranges>
 
 #include "absl/time/clock.h"
