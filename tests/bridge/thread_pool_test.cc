@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -459,58 +458,6 @@ TEST(ThreadPool, ParkedDoesNothingOnAForeignThread) {
   ThreadPool pool({.size = 1});
   ThreadPool::Parked parked;
   EXPECT_EQ(pool.stats().parked, 0u);
-}
-
-// Tiny jobs from several threads with random gaps: each of the sleeps and wakes is hit.
-TEST(ThreadPool, StormOfSubmits) {
-  const uint32_t jobs = 20'000 * storm_factor();
-  constexpr uint32_t kSubmitters = 3;
-  Counter ran;
-  ThreadPool pool({.size = 3});
-  std::vector<std::thread> submitters;
-  for (uint32_t s = 0; s < kSubmitters; ++s) {
-    submitters.emplace_back([&, s] {
-      std::minstd_rand random(s + 1);
-      for (uint32_t i = 0; i < jobs; ++i) {
-        pool.submit([&ran] { ran.add(); });
-        if (random() % 32 == 0) std::this_thread::yield();
-      }
-    });
-  }
-  for (std::thread& submitter : submitters) submitter.join();
-  ran.wait_for(kSubmitters * jobs);
-}
-
-// One job at a time: a lost wake-up hangs.
-TEST(ThreadPool, D19_StormOfSingleJobs) {
-  const uint32_t jobs = 20'000 * storm_factor();
-  Counter ran;
-  ThreadPool pool({.size = 2});
-  for (uint32_t i = 0; i < jobs; ++i) {
-    pool.submit([&ran] { ran.add(); });
-    ran.wait_for(i + 1);
-  }
-}
-
-// Jobs that park and depend on jobs behind them.
-TEST(ThreadPool, StormOfParking) {
-  const uint32_t jobs = 2'000 * storm_factor();
-  auto ran = std::make_shared<Counter>();
-  ThreadPool pool({.size = 2});
-  for (uint32_t i = 0; i < jobs; ++i) {
-    pool.submit([&pool, ran, i] {
-      auto child = std::make_shared<Counter>();
-      for (uint32_t c = 0; c < 1 + i % 3; ++c) pool.submit([child] { child->add(); });
-      {
-        ThreadPool::Parked parked;
-        child->wait_for(1 + i % 3);
-      }
-      ran->add();
-    });
-    if (i % 16 == 15) ran->wait_for(i - 8);
-  }
-  ran->wait_for(jobs);
-  EXPECT_LE(pool.stats().spare, ThreadPool::kSparesMax);
 }
 
 // Every submit either runs, or is dropped, or is refused.
