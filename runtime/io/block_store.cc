@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <new>
-#include <utility>
 
 namespace weir::internal {
 namespace {
@@ -38,34 +37,27 @@ void BlockStore::give_back(uint32_t block) noexcept {
 
 void BlockStore::give_back_from_elsewhere(uint32_t block) noexcept {
   const ControlRef control = control_;  // the store may be gone within push()
-  bool retained = false;                // for the store's way through the inbox
-  uint32_t word = word_.load(std::memory_order_acquire);  // pairs with close(): this lease's reference is counted
-  do {
-    if (word == kClosed) return release(retained ? 2 : 1);
-    if (word == kEmpty && !std::exchange(retained, true)) retain();
-    links_[block] = word;
-    // release: pairs with the acquire of deliver() and close(): the link, and the last use of the block, come before.
-    // acquire: pairs with the release of deliver(), which leaves the inbox's node to the next one; and as the load above.
-  } while (!word_.compare_exchange_weak(word, block, std::memory_order_acq_rel, std::memory_order_acquire));
-  if (word != kEmpty) {
-    if (retained) release();
-    return;
-  }
-  if (!control->push(*this)) release();  // the loop is at its end, where it closes its stores
+  bool retained = false;
+  const auto retain_for_inbox = [&] {
+    retain();
+    retained = true;
+  };
+  const auto link_to = [this](uint32_t newer, uint32_t older) { links_[newer] = older; };
+  const BlockStack::Given given = way_home_.give(block, link_to, retain_for_inbox);
+  if (given == BlockStack::Given::kClosed) return release(retained ? 2 : 1);
+  // Refused: the loop is at its end, where it closes its stores.
+  const bool sent = given == BlockStack::Given::kFirst && control->push(*this);
+  if (retained && !sent) release();
 }
 
 // The store has come through the inbox.
 void BlockStore::deliver() noexcept {
-  if (!closed_) {
-    // acquire: pairs with the release of a block that is given back; release: with its acquire, the node is free again.
-    uint32_t block = word_.exchange(kEmpty, std::memory_order_acq_rel);
-    while (block != kEmpty) {
-      const uint32_t older = links_[block];
-      leased_.subtract();
-      returned_elsewhere_.add();
-      came_home(block);
-      block = older;
-    }
+  for (uint32_t block = closed_ ? kNone : way_home_.take(); block != kNone;) {
+    const uint32_t older = links_[block];
+    leased_.subtract();
+    returned_elsewhere_.add();
+    came_home(block);
+    block = older;
   }
   release();
 }
@@ -76,10 +68,8 @@ void BlockStore::close() noexcept {
   closed_ = true;
   engine_.remove_resource(*this);
   retain(static_cast<uint32_t>(leased_.read()));  // one for each lease
-  // release: pairs with the acquire of kClosed, the references are counted; acquire: as in deliver().
-  uint32_t block = word_.exchange(kClosed, std::memory_order_acq_rel);
-  uint32_t home = 1;  // the loop's own reference
-  for (; block != kEmpty; block = links_[block]) {
+  uint32_t home = 1;                              // the loop's own reference
+  for (uint32_t block = way_home_.close(); block != kNone; block = links_[block]) {
     leased_.subtract();
     ++home;
   }

@@ -4,19 +4,13 @@
 // it is dropped:
 //
 //   - on the loop's own thread the block is home at once (came_home), without an atomic operation;
-//   - elsewhere it is pushed onto a stack that is one atomic word, and whoever finds that empty sends the store itself
-//     through the loop's inbox, so that one wake-up fetches all of them.
+//   - elsewhere it is given to a stack (block_stack.h), and whoever gives the first block sends the store itself through
+//     the loop's inbox, so that one wake-up fetches all of them.
 //
 // While the store is open the loop holds it, and the leases count nothing. Closing (the pool was dropped, or the loop has
-// ended) gives each lease a reference of its own before the word says kClosed: a thread that reads kClosed gives that
+// ended) gives each lease a reference of its own before the stack is closed: a thread that finds it closed gives that
 // reference back, and the last one frees the memory. So leases are valid memory for as long as they live, and nothing
 // is left behind.
-//
-//   word: kEmpty | a block, the newest of a list linked through links_ | kClosed
-//
-// Why no block is lost: one exchange takes the whole stack, and a block enters only by compare-exchange of a word that is
-// not kClosed. Why the loop hears of it: between kEmpty and the exchange in deliver() exactly one thread has pushed the
-// store onto the inbox, after its block was in the stack; all others find that block there.
 #pragma once
 
 #include <atomic>
@@ -26,6 +20,7 @@
 
 #include "weir/runtime/counter.h"
 #include "weir/runtime/engine.h"
+#include "weir/runtime/io/block_stack.h"
 #include "weir/runtime/loop_handle.h"
 
 namespace weir::internal {
@@ -44,7 +39,7 @@ class BlockHome {
 
 class BlockStore : public BlockHome, public LoopResource, private InboxNode {
  public:
-  static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kNone = BlockStack::kEmpty;
 
   void give_back(uint32_t block) noexcept final;
 
@@ -89,9 +84,6 @@ class BlockStore : public BlockHome, public LoopResource, private InboxNode {
     void operator()(std::byte* memory) const noexcept { ::operator delete(memory, std::align_val_t(alignment)); }
   };
 
-  static constexpr uint32_t kEmpty = kNone;
-  static constexpr uint32_t kClosed = kNone - 1;
-
   void give_back_from_elsewhere(uint32_t block) noexcept;
   void deliver() noexcept final;
   void loop_ended() noexcept final { close(); }
@@ -106,7 +98,7 @@ class BlockStore : public BlockHome, public LoopResource, private InboxNode {
   Counter leased_;
   Counter returned_elsewhere_;
   bool closed_ = false;
-  std::atomic<uint32_t> word_{kEmpty};
+  BlockStack way_home_;
   std::atomic<uint32_t> references_{1};
 };
 
