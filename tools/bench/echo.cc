@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include <array>
 #include <string>
 #include <thread>
 
@@ -20,11 +19,10 @@ namespace weir::bench {
 namespace {
 
 Task<> answer(TcpStream stream) {
-  std::array<std::byte, 4096> bytes;
   for (;;) {
-    const absl::StatusOr<size_t> count = co_await stream.read(absl::MakeSpan(bytes));
-    if (!count.ok() || *count == 0) co_return;
-    const absl::Status written = co_await stream.write_all(absl::MakeSpan(bytes.data(), *count));
+    const absl::StatusOr<Buffer> piece = co_await stream.receive();
+    if (!piece.ok() || piece->empty()) co_return;
+    const absl::Status written = co_await stream.write_all(*piece);
     if (!written.ok()) co_return;
   }
 }
