@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "weir/bridge/loop_annex.h"
+#include "weir/bridge/pool_thread.h"
 #include "weir/bridge/thread_pool.h"
 #include "weir/runtime/engine.h"
 
@@ -14,8 +15,12 @@ CallStateBase::CallStateBase(Executor* executor, CallKind kind, bool wants_stop)
   if (wants_stop) stop_ = std::stop_source();
 }
 
+CallStateBase::~CallStateBase() {
+  if (control_ != nullptr) Engine::give_back_control(control_);
+}
+
 void CallStateBase::begin_await() {
-  if (!lazy() && control_.get() != &thread_state.engine->control()) {
+  if (!lazy() && control_ != &thread_state.engine->control()) {
     throw std::logic_error("weir: a Call is awaited on the loop where it was made");
   }
   if (awaited_) throw std::logic_error("weir: this Call was awaited before; a Call is awaited once");
@@ -24,17 +29,17 @@ void CallStateBase::begin_await() {
 
 void CallStateBase::submit() {
   Engine& engine = *thread_state.engine;
-  control_ = ControlRef::share(&engine.control());
   BridgeAnnex& annex = BridgeAnnex::of(engine);
   Executor& executor = executor_ != nullptr ? *executor_ : engine.executor();
+  if (control_ == nullptr) control_ = engine.take_control();
   // relaxed: the executor's queue orders it before the thread that runs it.
   state_.store(State::kQueued, std::memory_order_relaxed);
-  references_.fetch_add(1, std::memory_order_relaxed);  // the executor's; the caller holds one
+  references_.store(2, std::memory_order_relaxed);  // the caller's, and from now on the executor's
   try {
     executor.submit(*this);
   } catch (...) {
     state_.store(State::kLazy, std::memory_order_relaxed);  // nobody else has it
-    references_.fetch_sub(1, std::memory_order_relaxed);
+    references_.store(1, std::memory_order_relaxed);
     throw;
   }
   counted_ = executor.waited_for();
@@ -73,7 +78,7 @@ bool CallStateBase::take() noexcept {
 void CallStateBase::run() noexcept {
   if (!take()) return hand_back();
   if (!control_->gone()) {
-    const CurrentLoopScope loop(control_.get());
+    const CurrentLoopScope loop(control_);
     const ContextScope context(context_);
     try {
       invoke(stop_.get_token());
@@ -102,8 +107,12 @@ void CallStateBase::end() noexcept {
 void CallStateBase::hand_back() noexcept {
   // relaxed: the result is published by the inbox; this only tells a late give_up() that there is nothing to take.
   state_.store(State::kEnded, std::memory_order_relaxed);
-  const ControlRef control = control_;
-  if (!control->push(*this)) release();
+  // push() needs a reference of its own: this node may be gone before it returns.
+  LoopControl& control = *control_;
+  PoolThread* const worker = PoolThread::mine();
+  const ControlRef own = worker == nullptr ? ControlRef::share(&control) : ControlRef();
+  if (worker != nullptr) worker->keep(control);
+  if (!control.push(*this)) release();
 }
 
 void CallStateBase::deliver() noexcept {
@@ -114,8 +123,8 @@ void CallStateBase::deliver() noexcept {
 }
 
 void CallStateBase::release() noexcept {
-  // acq_rel, with itself: whoever deletes sees what the others did.
-  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // acquire: pairs with the other side's acq_rel decrement, when that one came first.
+  if (references_.load(std::memory_order_acquire) != 1 && references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (delivered_ && !observed_ && failure() != nullptr) control_->report(failure(), "threaded");
   delete this;
 }

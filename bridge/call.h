@@ -77,7 +77,7 @@ class CallStateBase : public Job, public InboxNode {
   void deliver() noexcept final;
 
  protected:
-  virtual ~CallStateBase() = default;
+  virtual ~CallStateBase();
   virtual void invoke(std::stop_token stop) = 0;  // stores the result; may throw
   virtual void forget_callable() noexcept = 0;    // destroys the function and its arguments
   virtual void fail(std::exception_ptr failure) noexcept = 0;
@@ -99,7 +99,7 @@ class CallStateBase : public Job, public InboxNode {
   bool observed_ = false;            // loop: somebody has, or had, the result
   bool counted_ = false;             // loop: among the jobs that the loop waits for at its end
   Executor* executor_;               // null: the loop's
-  ControlRef control_;               // of the loop that awaits
+  LoopControl* control_ = nullptr;   // of the loop that awaits; one of its engine's batch of references
   Context context_;                  // of the call
   Root* waiting_ = nullptr;          // loop
   std::stop_source stop_{std::nostopstate};

@@ -133,6 +133,7 @@ void PoolCore::work(PoolThread& thread) {
       PoolThread::count(thread.done);
       continue;
     }
+    thread.let_go();
     if (!sleep(thread)) return;
     woken = true;
   }

@@ -13,6 +13,7 @@
 
 #include "weir/bridge/futex.h"
 #include "weir/bridge/parked.h"
+#include "weir/runtime/loop_handle.h"
 
 namespace weir::internal {
 
@@ -47,6 +48,13 @@ class PoolThread final : public ParkingWorker {
   void end();
 
   bool is_spare() const { return is_spare_; }
+
+  // Keeps a reference to the loop that gets a result, until the thread has nothing to do: results in a row for one loop
+  // count references once.
+  void keep(LoopControl& control) {
+    if (kept_.get() != &control) kept_ = ControlRef::share(&control);
+  }
+  void let_go() { kept_ = ControlRef(); }
 
   // One writer, many readers.
   static void count(std::atomic<uint64_t>& counter) {
@@ -91,6 +99,7 @@ class PoolThread final : public ParkingWorker {
   std::atomic<uint32_t> state_{kAlive};  // a new record is its maker's
   pthread_t handle_{};                   // written by the thread in begin(), read by who has seen kEnded
   bool is_spare_ = false;
+  ControlRef kept_;                      // the thread's own
 };
 
 }  // namespace weir::internal

@@ -134,6 +134,12 @@ class Engine {
   // A number of references to the control block that cost no atomic operation: roots take and give them back here.
   LoopControl* take_control() noexcept;
   void give_control() noexcept { ++spare_control_; }
+  // Any thread: to the engine whose loop runs here, if the reference is to its block; else it is released.
+  static void give_back_control(LoopControl* control) noexcept {
+    Engine* const here = thread_state.engine;
+    if (here != nullptr && here->control_.get() == control) return here->give_control();
+    control->release();
+  }
 
   bool going() const noexcept { return going_; }
   bool was_shut_down() const noexcept { return shut_down_; }

@@ -27,12 +27,7 @@ class CancelRequest final : public InboxNode {
 }  // namespace
 
 JoinStateBase::~JoinStateBase() {
-  if (control_ == nullptr) return;
-  if (on_own_loop()) {
-    thread_state.engine->give_control();
-  } else {
-    control_->release();
-  }
+  if (control_ != nullptr) Engine::give_back_control(control_);
 }
 
 bool JoinStateBase::on_own_loop() const noexcept {

@@ -38,12 +38,8 @@ bool CancelScope::outer_interrupted() const noexcept {
   return outer_level_ != own;
 }
 
-Root& Root::current() {
-  Root* root = thread_state.root;
-  if (root == nullptr) [[unlikely]] {
-    throw LookupError("weir: co_await outside a task of a loop; start the coroutine with Loop::run() or spawn()");
-  }
-  return *root;
+void Root::throw_outside() {
+  throw LookupError("weir: co_await outside a task of a loop; start the coroutine with Loop::run() or spawn()");
 }
 
 void Root::throw_cancelled() { throw Cancelled(); }
@@ -103,20 +99,6 @@ void Root::start(Engine& engine, std::coroutine_handle<> entry, std::string_view
 }
 
 Root::~Root() { delete[] name_; }
-
-void Root::run() {
-  ThreadState& state = thread_state;
-  Context* const context = Context::exchange_current(&context_);
-  state.root = this;
-  std::coroutine_handle<> point = std::exchange(resume_point_, nullptr);
-  do {
-    state.next = nullptr;
-    point.resume();  // may end in the root's destruction: *this is not touched afterwards
-    point = state.next;
-  } while (point);
-  state.root = nullptr;
-  Context::exchange_current(context);
-}
 
 void Root::finish() noexcept {
   done_ = true;

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <exception>
 #include <string_view>
+#include <utility>
 
 #include "weir/runtime/context.h"
 #include "weir/runtime/errors.h"
@@ -115,7 +116,11 @@ class DoneListener {
 class Root {
  public:
   // The root that runs now. LookupError outside a loop's tasks.
-  static Root& current();
+  static Root& current() {
+    Root* const root = thread_state.root;
+    if (root == nullptr) [[unlikely]] throw_outside();
+    return *root;
+  }
 
   // To be called by an awaiter's await_suspend: the root waits in `place` until ready(), then goes on at `point`.
   void wait(std::coroutine_handle<> point, Suspension& place) noexcept {
@@ -170,6 +175,7 @@ class Root {
   friend class Engine;
 
   [[noreturn]] static void throw_cancelled();
+  [[noreturn]] static void throw_outside();
   bool masked() const noexcept { return level_ != &cancels_; }
   void refresh() noexcept;  // after a level's count, or the innermost level, has changed
   void tell_place() noexcept;
@@ -191,6 +197,20 @@ class Root {
   bool done_ = false;
   bool shielded_ = false;
 };
+
+inline void Root::run() {
+  ThreadState& state = thread_state;
+  Context* const context = Context::exchange_current(&context_);
+  state.root = this;
+  std::coroutine_handle<> point = std::exchange(resume_point_, nullptr);
+  do {
+    state.next = nullptr;
+    point.resume();  // may end in the root's destruction: *this is not touched afterwards
+    point = state.next;
+  } while (point);
+  state.root = nullptr;
+  Context::exchange_current(context);
+}
 
 // Lets go of the root that runs now and goes on behind all that are ready.
 class YieldAwaiter {
