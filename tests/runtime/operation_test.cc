@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "weir/runtime.h"
@@ -224,6 +225,100 @@ TEST(Submit, PrepareMayCancelOthersOnAFullQueue) {
   for (const io_uring_sqe& entry : loop.ring.seen) whole += entry.opcode == IORING_OP_NOP && entry.off == 77 ? 1 : 0;
   EXPECT_EQ(whole, 1);
   EXPECT_EQ(loop.ring.seen_count(IORING_OP_NOP), 1u);
+}
+
+TEST(Submit, WhatPrepareHasFilledInBeforeItThrowsGoesNowhere) {
+  testing::ScriptedLoop loop;
+  const auto test = []() -> Task<> {
+    const auto prepare = [](io_uring_sqe* sqe) {
+      io_uring_prep_read(sqe, 0, nullptr, 1, 0);
+      sqe->user_data = 0x1234;
+      sqe->flags = IOSQE_IO_LINK;
+      throw std::runtime_error("prepare");
+    };
+    EXPECT_THROW((void)co_await submit(prepare), std::runtime_error);
+    co_await sleep_for(absl::Milliseconds(1));
+  };
+  loop->run(test());
+  ASSERT_EQ(loop.ring.seen_count(IORING_OP_NOP), 1u);
+  EXPECT_EQ(loop.ring.seen.front().opcode, IORING_OP_NOP);
+  EXPECT_EQ(loop.ring.seen.front().user_data, 0u);
+  EXPECT_EQ(loop.ring.seen.front().flags, 0);
+}
+
+// The codes by which the kernel would restart a system call; their neighbours are left as they are.
+TEST(Operation, RestartCodesAreEintr) {
+  constexpr int kOp = IORING_OP_READV;
+  for (const auto& [given, result] : {std::pair(-511, -511), std::pair(-512, -EINTR), std::pair(-514, -EINTR),
+                                      std::pair(-516, -EINTR), std::pair(-517, -517)}) {
+    testing::ScriptedLoop loop;
+    loop.ring.on_enter = [answer = given](testing::ScriptedRing& ring, bool) {
+      if (const io_uring_sqe* entry = ring.find(kOp)) ring.complete(*entry, answer);
+    };
+    EXPECT_EQ(loop->run(testing::operate(kOp, 1)), result);
+  }
+}
+
+// One that is started again after its end, as a receive that is armed anew.
+class Rearmed final : public internal::Operation {
+ public:
+  explicit Rearmed(int opcode) noexcept : Operation(Waits::kForPeer), opcode_(opcode) {}
+  ~Rearmed() = default;
+  void begin() { start(*internal::thread_state.engine); }
+  int ends = 0;
+
+ private:
+  bool fill(io_uring_sqe& entry) noexcept override {
+    entry.opcode = static_cast<uint8_t>(opcode_);
+    return true;
+  }
+  void complete() noexcept override {
+    EXPECT_EQ(result(), -ECANCELED);
+    ++ends;
+  }
+
+  const int opcode_;
+};
+
+TEST(Operation, IsCancelledOnceEachTimeThatItIsStarted) {
+  testing::ScriptedLoop loop;
+  Rearmed operation(IORING_OP_READV);
+  const auto test = [&]() -> Task<> {
+    for (unsigned round = 1; round <= 3; ++round) {
+      operation.begin();
+      co_await sleep_for(absl::Milliseconds(1));
+      operation.cancel();
+      operation.cancel();
+      co_await sleep_for(absl::Milliseconds(1));
+      operation.cancel();  // after its end: nothing
+      EXPECT_EQ(operation.ends, static_cast<int>(round));
+      EXPECT_EQ(loop.ring.seen_count(IORING_OP_ASYNC_CANCEL), round);
+    }
+  };
+  loop->run(test());
+}
+
+// Who came first has the first slot, also when one is free just as a later one starts.
+TEST(Operation, SlotsAreGivenInTheOrderOfStarting) {
+  constexpr int kOp = IORING_OP_READV;
+  testing::ScriptedLoop loop({.sq_entries = 2, .cq_entries = 16});
+  const auto test = [&]() -> Task<> {
+    std::vector<JoinHandle<int>> handles;
+    loop.ring.refuse(-EAGAIN);  // the third and the fourth find no slot; the fifth would
+    loop.ring.refuse(-EAGAIN);
+    for (int i = 0; i < 6; ++i) handles.push_back(spawn(testing::operate(kOp, i)));
+    co_await sleep_for(absl::Milliseconds(1));
+    while (const io_uring_sqe* entry = loop.ring.find(kOp)) loop.ring.complete(*entry, 0);
+    for (auto& handle : handles) EXPECT_EQ(co_await handle, 0);
+  };
+  loop->run(test());
+  int next = 0;
+  for (const io_uring_sqe& entry : loop.ring.seen) {
+    if (entry.opcode == kOp) {
+      EXPECT_EQ(entry.fd, next++);
+    }
+  }
+  EXPECT_EQ(next, 6);
 }
 
 TEST(Submit, AReadOfAPipeIsCancelledAndItsBufferFreedRightAfterwards) {
