@@ -88,7 +88,9 @@ class ChannelState final : public InboxNode, public LoopBound {
   void bind() {
     Engine& engine = Root::current().engine();
     LoopControl* const here = &engine.control();
-    LoopControl* bound = nullptr;
+    LoopControl* bound = control_.load(std::memory_order_relaxed);  // a hint: the exchange decides
+    if (bound == here) return;
+    bound = nullptr;
     // release: pairs with the acquire in push_to_loop().
     if (control_.compare_exchange_strong(bound, here, std::memory_order_release, std::memory_order_relaxed)) {
       here->retain();
@@ -179,7 +181,7 @@ class ChannelState final : public InboxNode, public LoopBound {
     taken_ = node->next;
     std::optional<T> item(std::move(node->item));
     delete node;
-    got_count_.fetch_add(1, std::memory_order_relaxed);
+    got_count_.store(got_count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // the loop alone writes it
     if (Putter* putter = putters_.pop_front()) {
       putter->wake(true);  // the room goes from hand to hand
     } else {
@@ -229,8 +231,12 @@ class ChannelState final : public InboxNode, public LoopBound {
     release();
   }
 
-  ChannelQueue<T> queue_;
-  Room room_;
+  // What senders write, what both sides write and what the loop writes are on cache lines of their own.
+  alignas(64) ChannelQueue<T> queue_;
+  alignas(64) Room room_;
+  alignas(64) std::atomic<uint64_t> put_count_{0};
+  std::atomic<uint64_t> notices_{0};
+  alignas(64) std::atomic<int> references_{1};
   Notice<&ChannelState::refuse_putters> close_notice_{*this};
   Notice<&ChannelState::leave_loop> leave_notice_{*this};
   std::atomic<LoopControl*> control_{nullptr};  // of the loop that reads; counted
@@ -238,8 +244,7 @@ class ChannelState final : public InboxNode, public LoopBound {
   IntrusiveList<Getter, &Getter::previous, &Getter::following> getters_;
   IntrusiveList<Putter, &Putter::previous, &Putter::following> putters_;
   bool noticing_ = false;            // a notice was asked for and has not arrived
-  std::atomic<int> references_{1};
-  std::atomic<uint64_t> put_count_{0}, got_count_{0}, notices_{0};
+  std::atomic<uint64_t> got_count_{0};
 };
 
 // A get(): waits for an item, the end, or its deadline.

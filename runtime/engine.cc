@@ -18,6 +18,7 @@ constexpr unsigned kPostsPerTurn = 256;
 constexpr unsigned kTimersPerTurn = 256;
 constexpr unsigned kCompletionsPerTurn = 1024;
 constexpr int kControlBatch = 1 << 16;
+constexpr int64_t kNotRead = -1;  // the clock, in this turn
 
 std::unique_ptr<LoopAnnex> (*annex_factory)(Engine&) = nullptr;
 
@@ -118,10 +119,11 @@ bool Engine::work() {
   counters_.turns.add();
   bool busy = run_ready();
   busy |= take_inbox();
+  turn_ns_ = kNotRead;
   if (timers_.size() != 0) {
-    const int64_t now = kernel_.monotonic_ns();
-    timers_.fire(now, kTimersPerTurn);
-    busy |= timers_.next_deadline() <= now;
+    turn_ns_ = kernel_.monotonic_ns();
+    timers_.fire(turn_ns_, kTimersPerTurn);
+    busy |= timers_.next_deadline() <= turn_ns_;
   }
   counters_.timers.set(timers_.size());
   return busy || ready_first_ != nullptr;
@@ -188,7 +190,9 @@ void Engine::enter(bool busy) {
   int error = 0;
   if (!busy && control_->inbox().prepare_sleep()) {
     const int64_t deadline = timers_.next_deadline();
-    const int64_t pause = deadline == kNoDeadline ? -1 : std::max<int64_t>(0, deadline - kernel_.monotonic_ns());
+    // No task has run since the turn read the clock: a pause measured from there is late by a few instructions.
+    if (deadline != kNoDeadline && turn_ns_ == kNotRead) turn_ns_ = kernel_.monotonic_ns();
+    const int64_t pause = deadline == kNoDeadline ? -1 : std::max<int64_t>(0, deadline - turn_ns_);
     error = submissions_.enter(true, pause);
     taken_ = control_->inbox().take();
   } else if (ring_->unsubmitted() != 0 || ring_->has_task_work() || ring_->overflowed()) {

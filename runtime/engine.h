@@ -181,6 +181,7 @@ class Engine {
   std::unique_ptr<LoopAnnex> annex_;
   Executor* default_executor_ = nullptr;
   const int64_t stall_ns_;  // INT64_MAX: turns are not timed
+  int64_t turn_ns_ = 0;    // when this turn fired its timers
   int spare_control_ = 0;
   bool bound_ = false;
   bool going_ = false;

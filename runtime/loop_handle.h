@@ -73,8 +73,8 @@ class LoopControl {
   const int eventfd_;
   Report report_ = nullptr;  // null: one line on stderr
   void* report_user_ = nullptr;
-  Inbox inbox_;
-  std::atomic<int> references_{1};
+  alignas(64) Inbox inbox_;  // written with each push: on a cache line of its own
+  alignas(64) std::atomic<int> references_{1};
   std::atomic<bool> going_{false};
   std::atomic<const void*> own_thread_{nullptr};  // the address of that thread's current_control
   std::atomic<uint64_t> wakeups_written_{0};

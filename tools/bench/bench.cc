@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <regex>
@@ -84,6 +85,8 @@ int bench() {
 }  // namespace weir::bench
 
 int main(int argc, char** argv) {
+  // `bazel run` starts it elsewhere; files are meant to be where the user is.
+  if (const char* folder = std::getenv("BUILD_WORKING_DIRECTORY"); folder != nullptr && chdir(folder) != 0) return 2;
   absl::SetProgramUsageMessage("Measures what weir's operations cost, beside raw twins and peers.");
   absl::ParseCommandLine(argc, argv);
   try {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "weir/runtime/io/buffer.h"
 #include "weir/runtime/io/unix.h"
 #include "weir/runtime/spawn.h"
 #include "weir/runtime/time.h"
@@ -66,7 +67,7 @@ Task<> read_bytes_in_time(uint64_t count) {
   }
 }
 
-// Tasks that wait in read(), cancelled, to their end.
+// Tasks that wait in receive(), cancelled, to their end.
 class Cancels final : public Side {
  public:
   Measured run(uint64_t count) override {
@@ -82,7 +83,7 @@ class Cancels final : public Side {
     int64_t took_ns = 0;
     uint64_t calls = 0;
     for (uint64_t i = 0; i < count; ++i) {
-      JoinHandle<absl::StatusOr<size_t>> reader = spawn(read_byte(*pair.near));
+      JoinHandle<absl::StatusOr<Buffer>> reader = spawn(pair.near->receive());
       for (int turn = 0; turn < 3; ++turn) co_await yield();  // it waits in the kernel
       co_await sleep_for(absl::Nanoseconds(1));
       const uint64_t calls_before = system_calls(loop);
@@ -116,16 +117,17 @@ Measured arm_and_cancel(uint64_t count) {
   });
 }
 
-// Tasks in sleep_until(), all of whose deadlines have passed, until each has ended.
+// Tasks in sleep_until(), two microseconds apart and armed in another order, all of whose deadlines have passed: until each
+// has ended.
 Task<double> fire(uint64_t count) {
   std::vector<JoinHandle<>> handles;
   handles.reserve(count);
-  const auto spread = [count](uint64_t i) { return absl::Nanoseconds(static_cast<int64_t>(i * 7919 % count)); };
+  const auto place = [count](uint64_t i) { return absl::Microseconds(2) * static_cast<int64_t>(i * 7919 % count); };
   const auto sleeper = [](absl::Time deadline) -> Task<> { co_await sleep_until(deadline); };
   const absl::Time start = absl::Now() + absl::Milliseconds(50) + absl::Microseconds(2) * static_cast<int64_t>(count);
-  for (uint64_t i = 0; i < count; ++i) handles.push_back(spawn(sleeper(start + spread(i))));
+  for (uint64_t i = 0; i < count; ++i) handles.push_back(spawn(sleeper(start + place(i))));
   while (absl::Now() < start - absl::Milliseconds(20)) co_await sleep_for(absl::Milliseconds(1));
-  while (absl::Now() < start + absl::Nanoseconds(static_cast<int64_t>(count))) {
+  while (absl::Now() < start + absl::Microseconds(2) * static_cast<int64_t>(count)) {
   }
   const int64_t began = now_ns();
   for (JoinHandle<>& handle : handles) co_await handle;
@@ -170,7 +172,7 @@ MakeSide timers_alone() {
 void add_deadline_rows(Rows& rows, const Settings& settings) {
   rows.push_back({.name = "timeout", .what = "`timeout()` round a read that is ready", .goals = {.difference = 80},
                   .sides = {{"weir", on_loop(read_bytes_in_time)}, {"without", on_loop(read_bytes)}}});
-  rows.push_back({.name = "cancel", .what = "cancel a task that waits in a read, to its end", .goals = {.value = 5000, .calls = 2},
+  rows.push_back({.name = "cancel", .what = "cancel a task that waits in `receive()`, to its end", .goals = {.value = 5000, .calls = 2},
                   .sides = {{"weir", [] { return std::make_unique<Cancels>(); }}}});
   const uint64_t timers = settings.quick ? 100'000 : 1'000'000;
   const std::string many = settings.quick ? "100,000" : "1,000,000";

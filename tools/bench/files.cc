@@ -5,11 +5,13 @@
 
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "weir/runtime/io/buffer.h"
 #include "weir/runtime/io/file.h"
 #include "weir/runtime/spawn.h"
 #include "weir/tools/bench/file.h"
@@ -43,7 +45,9 @@ namespace {
 
 class Reads final : public Side {
  public:
-  Reads(unsigned depth, int extra_flags) : depth_(depth), source_(extra_flags) {}
+  Reads(unsigned depth, bool registered, int extra_flags) : depth_(depth), source_(extra_flags) {
+    if (registered) pool_.emplace(BufferPool::create(*loop_, {.count = depth, .size = kBlockBytes}).value());
+  }
 
   Measured run(uint64_t count) override {
     const uint64_t before = system_calls(*loop_);
@@ -56,7 +60,10 @@ class Reads final : public Side {
  private:
   Task<> read_side_by_side(uint64_t count) {
     std::vector<Task<>> readers;
-    for (unsigned i = 0; i < depth_; ++i) readers.push_back(read(count / depth_ + (i < count % depth_)));
+    for (unsigned i = 0; i < depth_; ++i) {
+      const uint64_t mine = count / depth_ + (i < count % depth_);
+      readers.push_back(pool_ ? read_registered(mine) : read(mine));
+    }
     co_await gather(std::move(readers));
   }
 
@@ -70,26 +77,43 @@ class Reads final : public Side {
     }
   }
 
+  Task<> read_registered(uint64_t count) {
+    Buffer block = co_await pool_->acquire();
+    for (uint64_t i = 0; i < count; ++i) {
+      const absl::StatusOr<size_t> got = co_await file_.read_at(block, source_.random_offset(random_));
+      if (!got.ok() || *got != kBlockBytes) throw std::runtime_error("a read has failed");
+    }
+  }
+
   const unsigned depth_;
   BenchFile source_;
   File file_ = File::from_fd(::dup(source_.fd()), "bench");
   std::minstd_rand random_;
   std::unique_ptr<Loop> loop_ = make_loop();
+  std::optional<BufferPool> pool_;
 };
 
-MakeSide reads(unsigned depth, int extra_flags = 0) {
-  return [depth, extra_flags] { return std::make_unique<Reads>(depth, extra_flags); };
+MakeSide reads(unsigned depth, bool registered, int extra_flags) {
+  return [=] { return std::make_unique<Reads>(depth, registered, extra_flags); };
+}
+
+Row read_row(const std::string& name, const std::string& what, unsigned depth, bool registered, int extra_flags, double goal) {
+  Row row;
+  row.name = name;
+  row.what = what;
+  row.goals.ratio = goal;
+  row.sides = {{"weir", reads(depth, registered, extra_flags)}, {"raw", raw::reads(depth, registered, extra_flags)}};
+  return row;
 }
 
 }  // namespace
 
 void add_file_rows(Rows& rows) {
-  rows.push_back({.name = "read/1", .what = "random reads of 4 KiB from the page cache, one at a time, CPU", .goals = {.ratio = 1.08},
-                  .sides = {{"weir", reads(1)}, {"raw", raw::reads(1, false, 0)}}});
-  rows.push_back({.name = "read/32", .what = "the same, 32 in flight", .goals = {.ratio = 1.05},
-                  .sides = {{"weir", reads(32)}, {"raw", raw::reads(32, false, 0)}}});
-  rows.push_back({.name = "read/direct", .what = "random O_DIRECT reads of 4 KiB, 32 in flight, CPU", .goals = {.ratio = 1.08},
-                  .sides = {{"weir", reads(32, O_DIRECT)}, {"raw", raw::reads(32, false, O_DIRECT)}}});
+  rows.push_back(read_row("read/1", "random reads of 4 KiB from the page cache, one at a time, CPU", 1, false, 0, 1.08));
+  rows.push_back(read_row("read/32", "the same, 32 in flight", 32, false, 0, 1.05));
+  rows.push_back(read_row("read/1/registered", "one at a time, registered buffers", 1, true, 0, 1.08));
+  rows.push_back(read_row("read/32/registered", "32 in flight, registered buffers", 32, true, 0, 1.05));
+  rows.push_back(read_row("read/direct", "the same with O_DIRECT", 32, true, O_DIRECT, 1.08));
 }
 
 }  // namespace weir::bench
