@@ -40,6 +40,16 @@ std::string goals_of(const RowResult& row) {
   return text;
 }
 
+// Undecided: the median lies above a goal, but the interval reaches below it.
+std::string verdict(const RowResult& row) {
+  if (goals_of(row).empty() || row.sides.empty()) return "";
+  if (const std::string missed = row.missed(); !missed.empty()) return absl::StrCat("**missed**: ", missed);
+  const bool twin = row.sides.size() > 1;
+  const bool above = row.sides[0].value.value > row.goals.value || (twin && row.sides[1].ratio.value > row.goals.ratio) ||
+                     (twin && row.difference.value > row.goals.difference);
+  return above ? "undecided" : "reached";
+}
+
 std::string interval(const Median& median) { return absl::StrCat(number(median.low), "..", number(median.high)); }
 
 void append_sides(std::string& text, const RowResult& row) {
@@ -122,13 +132,10 @@ std::string as_markdown(const std::vector<RowResult>& results) {
     for (size_t i = 2; i < row.sides.size(); ++i) {
       absl::StrAppend(&peers, i == 2 ? "" : ", ", row.sides[i].name, " ", amount(row.sides[i].value.value, row.unit));
     }
-    const std::string goals = goals_of(row);
-    const std::string missed = row.missed();
     absl::StrAppend(&text, "| ", row.what, " (`", row.name, "`) | ", amount(row.sides[0].value.value, row.unit), " | ",
                     twin ? amount(row.sides[1].value.value, row.unit) : "", " | ",
                     twin ? absl::StrCat(number(row.sides[1].ratio.value), " (", interval(row.sides[1].ratio), ")") : "", " | ",
-                    goals, " | ", goals.empty() ? "" : missed.empty() ? "reached" : absl::StrCat("**missed**: ", missed), " | ",
-                    peers, " |\n");
+                    goals_of(row), " | ", verdict(row), " | ", peers, " |\n");
   }
   return text;
 }
