@@ -12,6 +12,7 @@
 #include "weir/runtime/io/process.h"      // IWYU pragma: export
 #include "weir/runtime/io/signal.h"       // IWYU pragma: export
 #include "weir/runtime/io/socket.h"       // IWYU pragma: export
+#include "weir/runtime/io/splice.h"       // IWYU pragma: export
 #include "weir/runtime/kernel_support.h"  // IWYU pragma: export
 #include "weir/runtime/loop.h"            // IWYU pragma: export
 #include "weir/runtime/loop_handle.h"     // IWYU pragma: export

@@ -43,6 +43,7 @@ class IoAlignment {
 
 namespace internal {
 class OpenFile;
+struct DescriptorAccess;
 }
 
 class File {
@@ -97,6 +98,7 @@ class File {
   int release() { return descriptor_.release(); }
 
  private:
+  friend struct internal::DescriptorAccess;
   explicit File(internal::OpenFile* file) noexcept;
   internal::DescriptorRef<internal::OpenFile> held(std::string_view what) const;
 

@@ -40,6 +40,7 @@ class PipeEnd {
   DescriptorRef<Descriptor> held(std::string_view what) const { return DescriptorRef<Descriptor>(descriptor_.get(what)); }
 
  private:
+  friend struct DescriptorAccess;
   OwnedDescriptor descriptor_;
 };
 

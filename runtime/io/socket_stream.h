@@ -84,6 +84,7 @@ class SocketStream {
   static OwnedDescriptor adopt(int fd);
 
  private:
+  friend struct DescriptorAccess;
   DescriptorRef<Connection> held(std::string_view what) const;
 
   OwnedDescriptor descriptor_;
