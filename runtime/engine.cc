@@ -103,6 +103,7 @@ int Engine::bind() noexcept {
   const int result = ring_->enable();
   bound_ = result >= 0;
   if (bound_) control_->set_own_thread(true);
+  submissions_.look_for_gaps();
   return result;
 }
 

@@ -139,7 +139,6 @@ int Kernel::file_mode(int fd) noexcept {
   return result < 0 ? result : static_cast<int>(status.st_mode);
 }
 
-int Kernel::truncate(int fd, uint64_t size) noexcept { return result_of(::ftruncate(fd, static_cast<off_t>(size))); }
 int Kernel::block_device_size(int fd, uint64_t* size) noexcept { return result_of(::ioctl(fd, BLKGETSIZE64, size)); }
 
 int Kernel::unlink(const char* path) noexcept { return result_of(::unlink(path)); }
@@ -161,6 +160,11 @@ void Kernel::drop_sigpipe() noexcept {
   const sigset_t signals = only_sigpipe();
   const timespec at_once{};
   ::sigtimedwait(&signals, nullptr, &at_once);
+}
+
+int Kernel::system_call(long number, const SystemCallArguments& arguments) noexcept {
+  const auto& [a, b, c, d, e, f] = arguments.values;
+  return result_of(static_cast<int>(::syscall(number, a, b, c, d, e, f)));
 }
 
 int Kernel::change_signal_mask(int how, const sigset_t* signals, sigset_t* before) noexcept {

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -31,6 +32,14 @@ struct FileIdentity {
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
 
+// As many as are given, the rest are 0.
+class SystemCallArguments {
+ public:
+  template <class... T>
+  SystemCallArguments(T... arguments) noexcept : values{static_cast<long>(arguments)...} {}  // NOLINT: {fd, address, …} at the call
+  const std::array<long, 6> values;
+};
+
 // Results are as the kernel's: a value >= 0, or a negative errno. Any thread.
 class Kernel {
  public:
@@ -54,7 +63,6 @@ class Kernel {
   virtual int get_flags(int fd) noexcept;             // F_GETFL
   virtual int set_flags(int fd, int flags) noexcept;  // F_SETFL
   virtual int file_mode(int fd) noexcept;             // what fstat(2) says as st_mode
-  virtual int truncate(int fd, uint64_t size) noexcept;
   virtual int block_device_size(int fd, uint64_t* size) noexcept;
   virtual int unlink(const char* path) noexcept;
   virtual int identify(const char* path, FileIdentity* identity) noexcept;  // lstat(2)
@@ -62,6 +70,8 @@ class Kernel {
   virtual int make_pipe(int fds[2]) noexcept;         // close-on-exec
   virtual void block_sigpipe() noexcept;              // on the calling thread
   virtual void drop_sigpipe() noexcept;               // one that is pending on the calling thread, and blocked
+
+  virtual int system_call(long number, const SystemCallArguments& arguments) noexcept;  // see fallback.h
 
   virtual int change_signal_mask(int how, const sigset_t* signals, sigset_t* before) noexcept;  // of the calling thread
   virtual int make_signalfd(const sigset_t& signals) noexcept;                // close-on-exec, not blocking

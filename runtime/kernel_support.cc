@@ -16,11 +16,6 @@ namespace weir {
 namespace internal {
 namespace {
 
-std::string kernel_release() {
-  utsname name;
-  return ::uname(&name) == 0 ? name.release : "unknown";
-}
-
 // /proc/sys/kernel/io_uring_disabled (6.6 and later): 0 on, 1 only for a group, 2 off; -1 when there is no such file.
 int disabled_by_sysctl() {
   const int fd = ::open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
@@ -39,6 +34,11 @@ std::string memlock_limit() {
 }
 
 }  // namespace
+
+std::string kernel_release() {
+  utsname name;
+  return ::uname(&name) == 0 ? name.release : "unknown";
+}
 
 absl::Status explain_old_kernel() {
   return absl::UnimplementedError(absl::StrCat("io_uring_setup: this kernel (", kernel_release(),

@@ -15,12 +15,14 @@
 
 #include <liburing.h>
 
+#include <cerrno>
 #include <coroutine>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
 #include "weir/runtime/awaitable.h"
+#include "weir/runtime/missing.h"
 #include "weir/runtime/root.h"
 #include "weir/runtime/task.h"
 
@@ -32,6 +34,7 @@ class Descriptor;
 // One SQE on its way through the kernel. Lives in the frame of the coroutine that awaits it.
 //
 //   idle -> queued (waits for a slot) -> filling (the slot) -> in flight -> done
+//                                                           -> on a thread -> done      where the kernel lacks the request (fallback.h)
 //
 // A cancel of a queued one, or of one that cancels itself while it fills in its slot, ends it at once. A cancel of one in flight submits ASYNC_CANCEL and waits for both
 // completions: the operation's terminal one, and the cancel's own, which names the operation and so must not outlive it.
@@ -73,7 +76,7 @@ class Operation : public Suspension {
   friend class Submissions;
   friend class Descriptor;
 
-  enum class State : uint8_t { kIdle, kQueued, kFilling, kInFlight, kDone };
+  enum class State : uint8_t { kIdle, kQueued, kFilling, kInFlight, kOnThread, kDone };
 
   Engine* engine_ = nullptr;
   Descriptor* descriptor_;              // retained from start() to the end
@@ -187,7 +190,7 @@ Task<int> submit(Prepare prepare) {
   internal::OperationCall call(true, nullptr, fill);
   const int result = co_await std::move(call);
   entry.rethrow();
-  co_return result;
+  co_return internal::is_missing(result) ? -ENOSYS : result;
 }
 
 }  // namespace weir

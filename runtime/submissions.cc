@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "weir/runtime/descriptor.h"
+#include "weir/runtime/engine.h"
 #include "weir/runtime/kernel.h"
 
 namespace weir::internal {
@@ -14,6 +15,13 @@ namespace {
 constexpr uint64_t kCancelTag = 1;  // in user_data: the completion of an operation's cancel
 constexpr int64_t kCancelPauseMin_ns = 1'000'000;
 constexpr int64_t kCancelPauseMax_ns = 1'024'000'000;
+
+// The slot is taken: it travels as a NOP that nobody hears of.
+void pass(io_uring_sqe& entry) noexcept {
+  io_uring_prep_nop(&entry);
+  entry.flags = 0;
+  entry.user_data = 0;
+}
 
 bool means_later(int error) noexcept { return error == -EINTR || error == -EAGAIN || error == -EBUSY; }
 
@@ -83,19 +91,73 @@ bool Submissions::place(Operation& operation) noexcept {
   const bool filled = operation.fill(*entry);
   filling_ = false;
   if (!filled || operation.cancel_wanted_) {
-    io_uring_prep_nop(entry);  // the slot is taken: it travels as a NOP that nobody hears of
-    entry->flags = 0;
-    entry->user_data = 0;
+    pass(*entry);
     if (filled) operation.result_ = -ECANCELED;
     finish(operation);
     return true;
   }
+  if (has_gaps_ && !ring_.supports(entry->opcode) && fall_back(operation, *entry)) [[unlikely]] return true;
   entry->user_data = reinterpret_cast<uint64_t>(&operation);
   operation.state_ = Operation::State::kInFlight;
   operation.outstanding_ = 1;
   in_flight_.push_back(operation);
   if (operation.waits_ == Operation::Waits::kForDevice) ++admitted_;
   return true;
+}
+
+// False: not a request of weir's; the kernel shall answer it.
+bool Submissions::fall_back(Operation& operation, io_uring_sqe& entry) noexcept {
+  const UsedOpcode* const opcode = used_opcode(entry.opcode);
+  if (opcode == nullptr) return false;
+  const io_uring_sqe wanted = entry;
+  pass(entry);
+  switch (opcode->form) {
+    case UsedOpcode::Blocking::kInPlace:
+      end(operation, opcode->blocking(wanted, kernel_));
+      return true;
+    case UsedOpcode::Blocking::kOnThreadForDevices:
+      if (operation.waits_ == Operation::Waits::kForPeer) break;
+      [[fallthrough]];
+    case UsedOpcode::Blocking::kOnThread:
+      if (const int result = begin_job(operation, *opcode, wanted); result < 0) end(operation, result);
+      return true;
+    case UsedOpcode::Blocking::kNone:
+      break;
+  }
+  end(operation, missing_result(opcode->opcode));
+  return true;
+}
+
+// Negative: it has not begun.
+int Submissions::begin_job(Operation& operation, const UsedOpcode& opcode, const io_uring_sqe& entry) noexcept {
+  Engine& engine = *operation.engine_;
+  if (!engine.has_executor()) return missing_result(opcode.opcode);
+  auto* const job = new Fallback(operation, opcode, entry, kernel_, ControlRef::share(&engine.control()), *this);
+  on_threads_.push_back(*job);
+  operation.state_ = Operation::State::kOnThread;
+  try {
+    engine.executor().submit(*job);
+    return 0;
+  } catch (...) {  // PoolClosed: the loop goes; or a pool that could start no thread
+    on_threads_.remove(*job);
+    delete job;
+    return -ECANCELED;
+  }
+}
+
+void Submissions::fell_back(Fallback& fallback) noexcept {
+  on_threads_.remove(fallback);
+  end(fallback.operation(), fallback.result());
+}
+
+void Submissions::end(Operation& operation, int result) noexcept {
+  operation.result_ = result;
+  finish(operation);
+}
+
+void Submissions::look_for_gaps() noexcept {
+  const auto used = used_opcodes();
+  has_gaps_ = !std::all_of(used.begin(), used.end(), [this](const UsedOpcode& opcode) { return ring_.supports(opcode.opcode); });
 }
 
 void Submissions::go_on() noexcept {
@@ -129,6 +191,11 @@ void Submissions::cancel(Operation& operation) noexcept {
     case Operation::State::kInFlight:
       operation.cancel_wanted_ = true;
       return submit_cancel(operation);
+    case Operation::State::kOnThread: {
+      Fallback* job = on_threads_.first();
+      while (&job->operation() != &operation) job = decltype(on_threads_)::after(*job);
+      return withdraw(*job);
+    }
     case Operation::State::kIdle:
     case Operation::State::kDone:
       return;
@@ -143,6 +210,19 @@ void Submissions::cancel_all_but(const Operation& spared) noexcept {
       operation = following;
     }
   }
+  for (Fallback* job = on_threads_.first(); job != nullptr;) {
+    Fallback* const following = decltype(on_threads_)::after(*job);
+    if (&job->operation() != &spared) withdraw(*job);
+    job = following;
+  }
+}
+
+// A job that runs is waited for.
+void Submissions::withdraw(Fallback& job) noexcept {
+  if (!job.withdraw()) return;
+  Operation& operation = job.operation();
+  on_threads_.remove(job);  // the executor still has it, and lets it go in its turn
+  end(operation, -ECANCELED);
 }
 
 void Submissions::submit_cancel(Operation& operation) noexcept {

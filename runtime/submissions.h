@@ -5,6 +5,7 @@
 //   - operations that end by themselves (files) are admitted only while three quarters of the completion queue can hold
 //     their completions, else they wait in for_admission_; those that wait for a peer, cancels and the wake-up are never
 //     withheld, so that nothing that could let a peer go on waits behind a full queue;
+//   - an operation whose request the kernel lacks waits for a thread (fallback.h);
 //   - a cancel that finds no slot, or that the kernel answers with ENOENT while the operation is still out, waits in
 //     to_cancel_: an operation that the kernel is just about to try again (a poll that fired, a worker that took it) is
 //     for that moment in no list that ASYNC_CANCEL searches, so it is asked again after 1, 2, 4 … 1,024 ms;
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "weir/runtime/counter.h"
+#include "weir/runtime/fallback.h"
 #include "weir/runtime/intrusive_list.h"
 #include "weir/runtime/operation.h"
 #include "weir/runtime/ring.h"
@@ -35,6 +37,12 @@ class Submissions {
   void cancel(Operation& operation) noexcept;
   // Everything that has not ended, `spared` excepted.
   void cancel_all_but(const Operation& spared) noexcept;
+
+  // Before the first operation: whether the kernel lacks a request that weir uses.
+  void look_for_gaps() noexcept;
+
+  // A fallback has ended.
+  void fell_back(Fallback& fallback) noexcept;
 
   // Gives slots to what waits for them; after each reap.
   void go_on() noexcept;
@@ -75,7 +83,11 @@ class Submissions {
   bool admitted(const Operation& operation) const noexcept;
   void wait_for_admission(Operation& operation) noexcept;
   bool place(Operation& operation) noexcept;
+  bool fall_back(Operation& operation, io_uring_sqe& entry) noexcept;
+  int begin_job(Operation& operation, const UsedOpcode& opcode, const io_uring_sqe& entry) noexcept;
+  void end(Operation& operation, int result) noexcept;
   void finish(Operation& operation) noexcept;
+  void withdraw(Fallback& job) noexcept;
   void submit_cancel(Operation& operation) noexcept;
   void wait_to_cancel(Operation& operation) noexcept;
   void cancel_again() noexcept;
@@ -95,6 +107,8 @@ class Submissions {
   Queue for_admission_;
   Queue in_flight_;
   Queue to_cancel_;  // in flight, too
+  IntrusiveList<Fallback, &Fallback::previous_, &Fallback::following_> on_threads_;
+  bool has_gaps_ = false;
   CancelAgain cancel_timer_{*this};
   int64_t cancel_pause_ns_;
   std::vector<io_uring_cqe> backlog_;  // copied out, not told yet

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "weir/runtime/engine.h"
 #include "weir/runtime/io/opcodes.h"
 #include "weir/runtime/kernel.h"
 #include "weir/runtime/operation.h"
@@ -198,14 +197,8 @@ Task<absl::Status> change_space(FileRef file, int mode, uint64_t offset, uint64_
 }
 
 Task<absl::Status> cut(FileRef file, uint64_t size) {
-  int result = 0;
-  if (Root::current().engine().ring().supports(kOpFtruncate)) {
-    result = co_await descriptor_operation(*file, [size](io_uring_sqe* sqe, int fd) noexcept {
-      io_uring_prep_rw(kOpFtruncate, sqe, fd, nullptr, 0, size);
-    });
-  } else {
-    result = file->kernel().truncate(file->fd(), size);
-  }
+  const int result = co_await descriptor_operation(
+      *file, [size](io_uring_sqe* sqe, int fd) noexcept { io_uring_prep_rw(kOpFtruncate, sqe, fd, nullptr, 0, size); });
   if (result < 0) co_return file->failed("ftruncate", result);
   co_return absl::OkStatus();
 }

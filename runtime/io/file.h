@@ -80,7 +80,7 @@ class File {
   Task<absl::Status> allocate(uint64_t offset, uint64_t size) const;
   // Gives the space back: the bytes are zero, the size stays.
   Task<absl::Status> punch_hole(uint64_t offset, uint64_t size) const;
-  // Cuts, or grows with zeros. Before Linux 6.9 a system call that blocks the loop.
+  // Cuts, or grows with zeros. Before Linux 6.9 a job of the loop's executor; without one kUnimplemented.
   Task<absl::Status> truncate(uint64_t size) const;
 
   // Bytes; of a block device, the device's.

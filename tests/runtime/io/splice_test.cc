@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "weir/runtime.h"
+#include "weir/runtime/kernel.h"
 #include "weir/tests/testing/old_ring.h"
 #include "weir/tests/testing/sockets.h"
 

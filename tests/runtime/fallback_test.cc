@@ -1,0 +1,256 @@
+#include "weir/runtime/fallback.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "weir/runtime.h"
+#include "weir/runtime/engine.h"
+#include "weir/runtime/io/opcodes.h"
+#include "weir/tests/testing/child_process.h"
+#include "weir/tests/testing/executors.h"
+#include "weir/tests/testing/io_tour.h"
+#include "weir/tests/testing/old_ring.h"
+
+namespace weir {
+namespace {
+
+using namespace testing;  // NOLINT: the names of tests/testing
+using Form = internal::UsedOpcode::Blocking;
+
+// A loop on that kernel, without the bridge's pool.
+std::unique_ptr<Loop> loop_on(const OldKernel& kernel, Executor* executor, std::set<int> missing = {}) {
+  internal::Engine::set_annex_factory(nullptr);
+  auto ring = OldRing::create(kernel, std::move(missing));
+  if (!ring.ok()) throw std::runtime_error(ring.status().ToString());
+  auto loop = internal::LoopAccess::create(std::move(*ring), internal::Kernel::system(), {}).value();
+  loop->set_default_executor(executor);
+  return loop;
+}
+
+void tour(Loop& loop, IoTour kind) {
+  const TemporaryFolder folder;
+  const auto all = [&]() -> Task<> {
+    co_await tour_of_files(folder, kind);
+    co_await tour_of_paths(folder, kind);
+    co_await tour_of_streams(folder, kind);
+  };
+  loop.run(all());
+}
+
+// --- old kernels
+
+TEST(Fallback, OldKernelsDoAllOfIo) {
+  for (const OldKernel& kernel : kOldKernels) {
+    SCOPED_TRACE(kernel.release);
+    ThreadForEach executor;
+    const auto loop = loop_on(kernel, &executor);
+    tour(*loop, IoTour::kAllWork);
+    EXPECT_EQ(executor.jobs(), 1u);  // ftruncate
+  }
+}
+
+TEST(Fallback, OldKernelsWithoutAnExecutorSaySo) {
+  for (const OldKernel& kernel : kOldKernels) {
+    SCOPED_TRACE(kernel.release);
+    const auto loop = loop_on(kernel, nullptr);
+    tour(*loop, IoTour::kOrSaySo);
+  }
+}
+
+TEST(Fallback, TheTableKnowsWhatOldKernelsHave) {
+  const auto is_older = [](std::string since, std::string release) {
+    const auto number = [](const std::string& text) { return 1000 * std::stoi(text) + std::stoi(text.substr(text.find('.') + 1)); };
+    return number(since) <= number(release);
+  };
+  for (const OldKernel& kernel : kOldKernels) {
+    for (const internal::UsedOpcode& used : internal::used_opcodes()) {
+      EXPECT_EQ(used.opcode <= kernel.last_opcode, is_older(used.since, kernel.release)) << used.name << " on " << kernel.release;
+    }
+  }
+}
+
+// --- each request by itself
+
+TEST(Fallback, EachBlockingFormDoesTheWork) {
+  for (const internal::UsedOpcode& used : internal::used_opcodes()) {
+    // Without IORING_OP_READ a loop cannot be woken.
+    if (used.form == Form::kNone || used.opcode == IORING_OP_READ) continue;
+    SCOPED_TRACE(used.name);
+    ThreadForEach executor;
+    const auto loop = loop_on(OldKernel(), &executor, {used.opcode});
+    const bool of_devices = used.form == Form::kOnThreadForDevices;
+    tour(*loop, of_devices ? IoTour::kOrSaySo : IoTour::kAllWork);
+    const bool has_call = used.opcode != IORING_OP_READ_FIXED && used.opcode != IORING_OP_WRITE_FIXED;
+    EXPECT_EQ(executor.jobs() != 0, has_call && used.form != Form::kInPlace);
+  }
+}
+
+TEST(Fallback, WithoutAnExecutorEachSaysSo) {
+  for (const internal::UsedOpcode& used : internal::used_opcodes()) {
+    // A loop cannot do without these.
+    if (used.opcode == IORING_OP_READ || used.opcode == IORING_OP_ASYNC_CANCEL || used.opcode == IORING_OP_POLL_ADD) continue;
+    SCOPED_TRACE(used.name);
+    const auto loop = loop_on(OldKernel(), nullptr, {used.opcode});
+    tour(*loop, IoTour::kOrSaySo);
+  }
+}
+
+Task<absl::Status> truncate_a_file(std::string path) {
+  absl::StatusOr<File> file = co_await File::open(path, O_RDWR | O_CREAT);
+  if (!file.ok()) co_return file.status();
+  co_return co_await file->truncate(10);
+}
+
+TEST(Fallback, TheStatusNamesRequestKernelAndCure) {
+  const TemporaryFolder folder;
+  const auto loop = loop_on(kOldKernels[0], nullptr);
+  const std::string path = folder.file("x");
+  const absl::Status status = loop->run(truncate_a_file(path));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(status_errno(status), ENOSYS);
+  EXPECT_EQ(status.message(), "ftruncate " + path + ": this kernel (" + internal::kernel_release() +
+                                  ") lacks IORING_OP_FTRUNCATE, which came with Linux 6.9; the loop does without if it has "
+                                  "threads for it: Loop::set_default_executor(), or link the bridge");
+  const auto connect = []() -> Task<absl::Status> { co_return (co_await TcpStream::connect(loopback())).status(); };
+  const auto without = loop_on(OldKernel(), nullptr, {IORING_OP_CONNECT});
+  EXPECT_EQ(without->run(connect()).message(), "connect 127.0.0.1:0: this kernel (" + internal::kernel_release() +
+                                                   ") lacks IORING_OP_CONNECT, which came with Linux 5.5; use a newer kernel");
+}
+
+TEST(Fallback, SubmitGivesTheErrno) {
+  const auto loop = loop_on(kOldKernels[0], nullptr);
+  const auto truncate = [](io_uring_sqe* sqe) { io_uring_prep_rw(internal::kOpFtruncate, sqe, 0, nullptr, 0, 0); };
+  EXPECT_EQ(loop->run(submit(truncate)), -ENOSYS);
+  const auto unknown = [](io_uring_sqe* sqe) { io_uring_prep_rw(58, sqe, 0, nullptr, 0, 0); };
+  EXPECT_EQ(loop->run(submit(unknown)), -EACCES);  // not weir's: the kernel answers
+}
+
+// --- jobs
+
+class ByHandTest : public ::testing::Test {
+ protected:
+  const TemporaryFolder folder;
+  ByHand executor;
+  const std::unique_ptr<Loop> loop = loop_on(kOldKernels[0], &executor);
+  const std::string path = folder.file("x");
+};
+
+TEST_F(ByHandTest, ACancelWithdrawsAJobThatHasNotBegun) {
+  const auto body = [this]() -> Task<> {
+    auto cutting = spawn(truncate_a_file(path));
+    while (executor.jobs.empty()) co_await yield();
+    cutting.cancel();
+    EXPECT_THROW((void)co_await cutting, Cancelled);  // although nobody has taken the job
+  };
+  loop->run(body());
+  executor.take().run();  // does nothing, frees it
+  EXPECT_EQ(loop->run(read_file(path)).value(), "");
+}
+
+TEST_F(ByHandTest, ACancelWaitsForAJobThatRuns) {
+  const auto body = [this]() -> Task<> {
+    auto cutting = spawn(truncate_a_file(path));
+    while (executor.jobs.empty()) co_await yield();
+    executor.take().run();  // its result is on the way
+    cutting.cancel();
+    absl::Status status = co_await cutting;
+    EXPECT_TRUE(status.ok()) << status;  // it arrived in spite of the cancel
+  };
+  loop->run(body());
+  EXPECT_EQ(loop->run(read_file(path)).value().size(), 10u);
+}
+
+TEST_F(ByHandTest, ADroppedJobIsCancelled) {
+  const auto body = [this]() -> Task<> {
+    auto cutting = spawn(truncate_a_file(path));
+    while (executor.jobs.empty()) co_await yield();
+    executor.take().drop();
+    EXPECT_EQ((co_await cutting).code(), absl::StatusCode::kCancelled);
+  };
+  loop->run(body());
+}
+
+TEST_F(ByHandTest, ClosingTheFileWithdrawsTheJob) {
+  const auto body = [this]() -> Task<> {
+    File file = (co_await File::open(path, O_RDWR | O_CREAT)).value();
+    auto cutting = spawn(file.truncate(10));
+    while (executor.jobs.empty()) co_await yield();
+    EXPECT_TRUE((co_await file.close()).ok());
+    EXPECT_EQ((co_await cutting).code(), absl::StatusCode::kCancelled);
+    executor.take().run();
+  };
+  loop->run(body());
+}
+
+class Closed final : public Executor {
+ public:
+  void submit(Job&) override { throw std::runtime_error("closed"); }
+};
+
+TEST(Fallback, AnExecutorThatRefusesIsACancel) {
+  const TemporaryFolder folder;
+  Closed executor;
+  const auto loop = loop_on(kOldKernels[0], &executor);
+  EXPECT_EQ(loop->run(truncate_a_file(folder.file("x"))).code(), absl::StatusCode::kCancelled);
+}
+
+TEST(Fallback, TheEndOfALoopWaitsForTheJob) {
+  const TemporaryFolder folder;
+  ThreadForEach executor;
+  for (int round = 0; round < 20; ++round) {
+    auto loop = loop_on(kOldKernels[0], &executor);
+    const auto body = [&]() -> Task<> {
+      (void)spawn(truncate_a_file(folder.file("x")));
+      for (int i = 0; i < round; ++i) co_await yield();
+    };
+    loop->run(body());
+  }
+}
+
+// --- filters
+
+// io_uring_register(2) with IORING_REGISTER_PROBE is refused from now on.
+bool forbid_the_probe() {
+  const auto jump = [](uint32_t value, uint8_t if_true, uint8_t if_false) {
+    return sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, if_true, if_false);
+  };
+  std::array<sock_filter, 6> filter{
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      jump(__NR_io_uring_register, 0, 3),
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args) + sizeof(uint64_t)),
+      jump(IORING_REGISTER_PROBE, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{.len = filter.size(), .filter = filter.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+TEST(Fallback, WhereTheProbeIsForbiddenWeirTakesTheOldestKernel) {
+  const TemporaryFolder folder;
+  const int status = exit_status_of([&] {
+    if (!forbid_the_probe()) return kCannotTry;
+    internal::Engine::set_annex_factory(nullptr);
+    ThreadForEach executor;
+    auto loop = Loop::create();
+    if (!loop.ok()) return 1;
+    (*loop)->set_default_executor(&executor);
+    tour(**loop, IoTour::kAllWork);
+    return !::testing::Test::HasFailure() && executor.jobs() == 1 ? 0 : 2;
+  });
+  if (status == kCannotTry) GTEST_SKIP() << "no seccomp filter can be set here";
+  EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace weir
