@@ -33,7 +33,8 @@ using Fill = bool (*)(internal::Operation&, io_uring_sqe&);
 static_assert(kNoneIsAggregate<internal::OperationCall<Fill>, internal::OperationAwaiter<Fill>>);
 static_assert(kNoneIsAggregate<decltype(sleep_for(absl::Duration())), decltype(sleep_until(absl::Time())), decltype(yield())>);
 
-static_assert(kAllOwnNothing<LoopOptions, LoopStats, TaskGroupOptions, BufferPoolOptions, BufferPoolStats>);
+static_assert(kNoneIsAggregate<Signal, SignalSet, Process, ExitStatus, ChildStream, SpliceSource, SpliceTarget>);
+static_assert(kAllOwnNothing<LoopOptions, LoopStats, TaskGroupOptions, ProcessOptions, BufferPoolOptions, BufferPoolStats>);
 
 // No place in which a task waits is copied or moved: its address is known to others. See Suspension.
 template <class... T>
