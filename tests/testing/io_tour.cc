@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,6 +69,12 @@ Task<> tcp(Checks checks) {
   if (!checks.went("connect", client)) co_return;
   absl::StatusOr<TcpStream> server = co_await std::move(accepting);
   if (!checks.went("accept", server)) co_return;
+  if (checks.went("write", co_await client->write_all(as_bytes("x")))) {
+    const absl::StatusOr<Buffer> got = co_await server->receive();
+    if (checks.went("receive", got)) {
+      EXPECT_EQ(as_text(got->span()), "x");
+    }
+  }
   co_await both_ways(checks, "tcp", *client, *server);
   checks.went("close", co_await listener.close());
 }
@@ -121,6 +129,19 @@ Task<> signals_and_children(Checks checks) {
   checks.went("close", co_await child->close());
 }
 
+// Through registered memory.
+Task<> leased(Checks checks, File& file) {
+  absl::StatusOr<BufferPool> pool = BufferPool::create(Loop::current(), {.count = 1, .size = 4096});
+  if (!checks.went("BufferPool", pool)) co_return;
+  Buffer buffer = co_await pool->acquire();
+  std::fill(buffer.span().begin(), buffer.span().end(), std::byte{'b'});
+  if (!checks.went("write_at", co_await file.write_at(buffer, 0))) co_return;
+  std::fill(buffer.span().begin(), buffer.span().end(), std::byte{0});
+  if (checks.went("read_at", co_await file.read_at(buffer, 0))) {
+    EXPECT_EQ(buffer.span()[4095], std::byte{'b'});
+  }
+}
+
 Task<> shapes(Checks checks, File& file) {
   checks.went("fsync", co_await file.fsync());
   checks.went("fdatasync", co_await file.fdatasync());
@@ -158,6 +179,7 @@ Task<> tour_of_files(const TemporaryFolder& folder, IoTour kind) {
       EXPECT_EQ(text, "abcde");
     }
   }
+  co_await leased(checks, *file);
   co_await shapes(checks, *file);
   checks.went("close", co_await file->close());
   EXPECT_EQ(status_errno((co_await File::open(folder.file("no/such"), O_RDONLY)).status()), ENOENT);
