@@ -49,7 +49,7 @@ class Fallback final : public Job, public InboxNode {
   void run() noexcept override;
   void drop() noexcept override;
 
-  // On the loop: true if it has not begun; then it never does, and the owner is not told.
+  // On the loop: true if it has not begun; then it never does, the owner is not told, and the job may be gone at once.
   bool withdraw() noexcept { return claim(); }
 
   Operation& operation() const noexcept { return operation_; }
@@ -59,8 +59,8 @@ class Fallback final : public Job, public InboxNode {
   friend class Submissions;
 
   ~Fallback() = default;
-  // relaxed: it decides who goes on and publishes nothing; the executor's queue and the inbox order the rest.
-  bool claim() noexcept { return !claimed_.exchange(true, std::memory_order_relaxed); }
+  // acq_rel, with itself: an executor that finds it withdrawn deletes it, and so sees that the loop is done with it.
+  bool claim() noexcept { return !claimed_.exchange(true, std::memory_order_acq_rel); }
   void answer(int result) noexcept;
   void deliver() noexcept override;
 

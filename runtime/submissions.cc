@@ -219,10 +219,10 @@ void Submissions::cancel_all_but(const Operation& spared) noexcept {
 
 // A job that runs is waited for.
 void Submissions::withdraw(Fallback& job) noexcept {
-  if (!job.withdraw()) return;
   Operation& operation = job.operation();
-  on_threads_.remove(job);  // the executor still has it, and lets it go in its turn
-  end(operation, -ECANCELED);
+  on_threads_.remove(job);
+  if (!job.withdraw()) return on_threads_.push_back(job);
+  end(operation, -ECANCELED);  // the executor deletes the job in its turn, which may be now
 }
 
 void Submissions::submit_cancel(Operation& operation) noexcept {

@@ -43,7 +43,12 @@ struct DescriptorAccess {
 class Splicing {
  public:
   Splicing(SpliceSource from, SpliceTarget to, Pipe pipe)
-      : from_(from), to_(to), pipe_(std::move(pipe)), what_(absl::StrCat("splice from ", name_of(from.end_), " to ", name_of(to.end_))) {
+      : from_(from),
+        to_(to),
+        source_(descriptor_of(from.end_)),
+        target_(descriptor_of(to.end_)),
+        pipe_(std::move(pipe)),
+        what_(absl::StrCat("splice from ", name_of(from.end_), " to ", name_of(to.end_))) {
     const bool missing = !Root::current().engine().ring().supports(IORING_OP_SPLICE);
     copying_ = missing || std::holds_alternative<SocketStream*>(from.end_);
   }
@@ -98,30 +103,28 @@ class Splicing {
 
   // Source -> own pipe, which is empty.
   Moved take(std::size_t size) {
-    const DescriptorRef<Descriptor> source = descriptor_of(from_.end_);
-    if (source->kind() == Descriptor::Kind::kPeer) {  // no worker of the kernel waits for the peer
+    if (source_->kind() == Descriptor::Kind::kPeer) {  // no worker of the kernel waits for the peer
       const int events = co_await descriptor_operation(
-          *source, [](io_uring_sqe* sqe, int fd) noexcept { io_uring_prep_poll_add(sqe, fd, POLLIN); });
+          *source_, [](io_uring_sqe* sqe, int fd) noexcept { io_uring_prep_poll_add(sqe, fd, POLLIN); });
       if (events < 0) co_return events;
     }
     const int own = pipe_.writer.fd();
     const int64_t offset = offset_of(from_.end_);
     const auto length = static_cast<unsigned>(size);
-    const int taken = co_await descriptor_operation(*source, [own, offset, length](io_uring_sqe* sqe, int fd) noexcept {
+    const int taken = co_await descriptor_operation(*source_, [own, offset, length](io_uring_sqe* sqe, int fd) noexcept {
       io_uring_prep_splice(sqe, fd, offset, own, kNoOffset, length, 0);
     });
     if (taken > 0) advance(from_.end_, static_cast<std::size_t>(taken));
-    co_return taken == -EINTR && source->closing() ? -ECANCELED : taken;
+    co_return taken == -EINTR && source_->closing() ? -ECANCELED : taken;
   }
 
   // Own pipe -> target, all that is in it.
   Task<absl::Status> pass_on(std::size_t size) {
     while (size != 0) {
-      const DescriptorRef<Descriptor> target = descriptor_of(to_.end_);
       const int own = pipe_.reader.fd();
       const int64_t offset = offset_of(to_.end_);
       const auto length = static_cast<unsigned>(size);
-      const int passed = co_await descriptor_operation(*target, [own, offset, length](io_uring_sqe* sqe, int fd) noexcept {
+      const int passed = co_await descriptor_operation(*target_, [own, offset, length](io_uring_sqe* sqe, int fd) noexcept {
         io_uring_prep_splice(sqe, own, kNoOffset, fd, offset, length, 0);
       });
       if (passed == -EINVAL) {
@@ -129,7 +132,7 @@ class Splicing {
         co_return co_await copy_rest(size);
       }
       if (passed <= 0) {
-        const int error = passed == 0 ? EIO : target->closing() && passed == -EINTR ? ECANCELED : -passed;
+        const int error = passed == 0 ? EIO : target_->closing() && passed == -EINTR ? ECANCELED : -passed;
         co_return errno_status(error, what_);
       }
       advance(to_.end_, static_cast<std::size_t>(passed));
@@ -145,6 +148,7 @@ class Splicing {
   }
 
   Task<absl::StatusOr<std::size_t>> read(std::size_t size) {
+    if (source_->closing()) co_return errno_status(ECANCELED, what_);
     const absl::Span<std::byte> space = buffer(size);
     Task<absl::StatusOr<std::size_t>> reading =
         std::visit(Overloaded{[&](const FileAt& at) { return at.file->read_at(space, at.offset); },
@@ -157,6 +161,7 @@ class Splicing {
 
   // The first bytes of the buffer.
   Task<absl::Status> write(std::size_t size) {
+    if (target_->closing()) co_return errno_status(ECANCELED, what_);
     const absl::Span<const std::byte> bytes(buffer(size));
     Task<absl::Status> writing = std::visit(Overloaded{[&](const FileAt& at) { return at.file->write_all_at(bytes, at.offset); },
                                                        [&](auto* stream) { return stream->write_all(bytes); }},
@@ -173,6 +178,8 @@ class Splicing {
 
   SpliceSource from_;
   SpliceTarget to_;
+  const DescriptorRef<Descriptor> source_;
+  const DescriptorRef<Descriptor> target_;
   Pipe pipe_;
   const std::string what_;
   std::unique_ptr<std::byte[]> buffer_;
