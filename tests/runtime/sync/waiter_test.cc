@@ -33,13 +33,18 @@ class TestWait final : public Waiter {
   int* gave_up_;
 };
 
+Task<> waits(WaitList& list, int& gave_up) {
+  TestWait wait(list, false, &gave_up);
+  co_await wait;
+}
+
 Task<> grants() {
   WaitList list;
   int gave_up = 0;
   EXPECT_TRUE(list.empty());
-  auto one = spawn(TestWait(list, false, &gave_up));
-  auto two = spawn(TestWait(list, false, &gave_up));
-  auto three = spawn(TestWait(list, false, &gave_up));
+  auto one = spawn(waits(list, gave_up));
+  auto two = spawn(waits(list, gave_up));
+  auto three = spawn(waits(list, gave_up));
   co_await settle();
   EXPECT_FALSE(list.empty());
   list.grant(*list.first());
@@ -60,7 +65,7 @@ TEST(WaiterTest, GrantsAndCancels) { make_loop()->run(grants()); }
 Task<> abandons() {
   int gave_up = 0;
   auto list = std::make_unique<WaitList>();
-  auto task = spawn(TestWait(*list, false, &gave_up));
+  auto task = spawn(waits(*list, gave_up));
   co_await settle();
   list.reset();
   try {
@@ -85,7 +90,10 @@ Task<> passes() {
   int turns = 0;
   bool stop = false;
   auto other = spawn(count(turns, stop));
-  for (int i = 0; i < 10'000; ++i) co_await TestWait(list, true, &gave_up);
+  for (int i = 0; i < 10'000; ++i) {
+    TestWait wait(list, true, &gave_up);
+    co_await wait;
+  }
   EXPECT_TRUE(list.empty());
   EXPECT_GT(turns, 10);
   EXPECT_LT(turns, 1000);
