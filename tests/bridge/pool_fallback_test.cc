@@ -23,7 +23,7 @@ std::unique_ptr<Loop> loop_without(std::set<int> missing) {
 }
 
 TEST(PoolFallback, OldKernelsDoAllOfIo) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   const auto all = [&]() -> Task<> {
     co_await tour_of_files(folder, IoTour::kAllWork);
     co_await tour_of_paths(folder, IoTour::kAllWork);
@@ -34,7 +34,7 @@ TEST(PoolFallback, OldKernelsDoAllOfIo) {
 
 // The loop ends while jobs of its operations are queued and run.
 TEST(PoolFallback, TheEndOfALoopLosesNone) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   const int before = open_descriptors();
   for (int round = 0; round < storm(20); ++round) {
     const auto loop = loop_without({IORING_OP_OPENAT});

@@ -38,7 +38,7 @@ std::unique_ptr<Loop> loop_on(const OldKernel& kernel, Executor* executor, std::
 }
 
 void tour(Loop& loop, IoTour kind) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   const auto all = [&]() -> Task<> {
     co_await tour_of_files(folder, kind);
     co_await tour_of_paths(folder, kind);
@@ -115,7 +115,7 @@ Task<absl::Status> truncate_a_file(std::string path) {
 }
 
 TEST(Fallback, TheStatusNamesRequestKernelAndCure) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   const auto loop = loop_on(kOldKernels[0], nullptr);
   const std::string path = folder.file("x");
   const absl::Status status = loop->run(truncate_a_file(path));
@@ -142,7 +142,7 @@ TEST(Fallback, SubmitGivesTheErrno) {
 
 class ByHandTest : public ::testing::Test {
  protected:
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   ByHand executor;
   const std::unique_ptr<Loop> loop = loop_on(kOldKernels[0], &executor);
   const std::string path = folder.file("x");
@@ -201,14 +201,14 @@ class Closed final : public Executor {
 };
 
 TEST(Fallback, AnExecutorThatRefusesIsACancel) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   Closed executor;
   const auto loop = loop_on(kOldKernels[0], &executor);
   EXPECT_EQ(loop->run(truncate_a_file(folder.file("x"))).code(), absl::StatusCode::kCancelled);
 }
 
 TEST(Fallback, TheEndOfALoopWaitsForTheJob) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   ThreadForEach executor;
   for (int round = 0; round < 20; ++round) {
     auto loop = loop_on(kOldKernels[0], &executor);
@@ -240,7 +240,7 @@ bool forbid_the_probe() {
 }
 
 TEST(Fallback, WhereTheProbeIsForbiddenWeirTakesTheOldestKernel) {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
   const int status = exit_status_of([&] {
     if (!forbid_the_probe()) return kCannotTry;
     internal::Engine::set_annex_factory(nullptr);

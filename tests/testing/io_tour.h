@@ -1,6 +1,6 @@
 // A tour through every call of runtime/io, for tests that play another kernel.
 //
-//   const TemporaryFolder folder;
+//   const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
 //   loop->run(tour_of_io(folder, IoTour::kAllWork));
 #pragma once
 
