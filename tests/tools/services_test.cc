@@ -51,7 +51,7 @@ class HttpFiles : public ::testing::Test {
     write("small.txt", "0123456789");
     write("empty", "");
     write("index.html", "<p>index</p>");
-    for (int i = 0; i < 300'000; ++i) large_ += std::to_string(i * 7919);
+    for (int i = 0; i < 300'000; ++i) large_ += std::to_string(i * 7919L);
     write("large", large_);
     service_ = std::make_unique<Service>(std::vector<std::string>{"tools/http_files", "--port=0", folder_});
   }
