@@ -142,7 +142,7 @@ TEST(Fallback, SubmitGivesTheErrno) {
 
 class ByHandTest : public ::testing::Test {
  protected:
-  const TemporaryFolder folder("/tmp");  // a socket's path has 107 bytes at most
+  const TemporaryFolder folder{"/tmp"};  // a socket's path has 107 bytes at most
   ByHand executor;
   const std::unique_ptr<Loop> loop = loop_on(kOldKernels[0], &executor);
   const std::string path = folder.file("x");
