@@ -96,8 +96,8 @@ TEST_P(Outcome, IsThatOfTheDocument) {
   EXPECT_EQ(output_of({id}), expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Examples, Outcome, testing::ValuesIn(outcomes()), [](const auto& info) {
-  std::string name = info.param.first;
+INSTANTIATE_TEST_SUITE_P(Examples, Outcome, testing::ValuesIn(outcomes()), [](const auto& one) {
+  std::string name = one.param.first;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });
