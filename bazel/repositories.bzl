@@ -146,34 +146,19 @@ def weir_repositories():
         _debian_shims()
 
     _unless_declared("com_google_absl", _abseil_repository)
-    _unless_declared(
-        "liburing",
-        _system_repository,
-        files = {Label("//bazel/third_party:liburing.BUILD"): "BUILD.bazel"},
-        needs = ["/usr/include/liburing.h"],
-        package = "liburing-dev",
-    )
-    _unless_declared(
-        "openssl",
-        _system_repository,
-        files = {Label("//bazel/third_party:openssl.BUILD"): "BUILD.bazel"},
-        needs = ["/usr/include/openssl/evp.h"],
-        package = "libssl-dev",
-    )
-    _unless_declared(
-        "http_parser",
-        _system_repository,
-        files = {Label("//bazel/third_party:http_parser.BUILD"): "BUILD.bazel"},
-        needs = ["/usr/include/http_parser.h"],
-        package = "libhttp-parser-dev",
-    )
-    _unless_declared(
-        "hiredis",
-        _system_repository,
-        files = {Label("//bazel/third_party:hiredis.BUILD"): "BUILD.bazel"},
-        needs = ["/usr/include/hiredis/hiredis.h"],
-        package = "libhiredis-dev",
-    )
+    for name, header, package in [
+        ("hiredis", "/usr/include/hiredis/hiredis.h", "libhiredis-dev"),
+        ("http_parser", "/usr/include/http_parser.h", "libhttp-parser-dev"),
+        ("liburing", "/usr/include/liburing.h", "liburing-dev"),
+        ("openssl", "/usr/include/openssl/evp.h", "libssl-dev"),
+    ]:
+        _unless_declared(
+            name,
+            _system_repository,
+            files = {Label("//bazel/third_party:%s.BUILD" % name): "BUILD.bazel"},
+            needs = [header],
+            package = package,
+        )
     _unless_declared(
         "com_google_googletest",
         _system_repository,
