@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <sched.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
@@ -128,6 +129,11 @@ int Kernel::set_option(int fd, int level, int name, const void* value, socklen_t
 
 int Kernel::get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept {
   return result_of(::getsockopt(fd, level, name, value, size));
+}
+
+bool Kernel::hung_up(int fd) noexcept {
+  pollfd state{.fd = fd, .events = 0, .revents = 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 int Kernel::get_flags(int fd) noexcept { return result_of(::fcntl(fd, F_GETFL)); }

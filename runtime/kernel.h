@@ -60,6 +60,7 @@ class Kernel {
   virtual int peer_address(int fd, sockaddr* address, socklen_t* size) noexcept;
   virtual int set_option(int fd, int level, int name, const void* value, socklen_t size) noexcept;
   virtual int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept;
+  virtual bool hung_up(int fd) noexcept;              // poll(2) says POLLHUP or POLLERR
   virtual int get_flags(int fd) noexcept;             // F_GETFL
   virtual int set_flags(int fd, int flags) noexcept;  // F_SETFL
   virtual int file_mode(int fd) noexcept;             // what fstat(2) says as st_mode

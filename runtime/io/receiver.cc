@@ -1,5 +1,7 @@
 #include "weir/runtime/io/receiver.h"
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <limits>
 #include <stdexcept>
@@ -8,6 +10,7 @@
 #include "weir/runtime/engine.h"
 #include "weir/runtime/io/connection.h"
 #include "weir/runtime/io/receive_blocks.h"
+#include "weir/runtime/kernel.h"
 
 namespace weir::internal {
 namespace {
@@ -18,7 +21,7 @@ thread_local constinit unsigned takes = 0;
 }  // namespace
 
 Receiver::Receiver(Connection& connection, ReceiveBlocks& blocks) noexcept
-    : Operation(Waits::kForPeer), connection_(connection), blocks_(&blocks) {
+    : Operation(Waits::kForPeer), connection_(connection), blocks_(&blocks), multishot_(connection.peer().family() != AF_UNIX) {
   blocks.retain();
 }
 
@@ -80,11 +83,13 @@ void Receiver::reader_gives_up() noexcept {
 void Receiver::arm() noexcept {
   connection_.retain();
   armed_ = true;
+  first_piece_ = true;
   start(blocks_->engine(), connection_);
 }
 
 bool Receiver::fill(io_uring_sqe& entry) noexcept {
-  io_uring_prep_recv_multishot(&entry, connection_.fd(), nullptr, 0, 0);
+  io_uring_prep_recv(&entry, connection_.fd(), nullptr, 0, 0);
+  if (multishot_) entry.ioprio |= IORING_RECV_MULTISHOT;
   entry.ioprio |= IORING_RECVSEND_POLL_FIRST;  // asks for a block only when there are bytes
   entry.flags |= IOSQE_BUFFER_SELECT;
   entry.buf_group = ReceiveBlocks::kGroup;
@@ -94,6 +99,13 @@ bool Receiver::fill(io_uring_sqe& entry) noexcept {
 void Receiver::more(int result, unsigned flags) noexcept {
   arrived(result, flags);
   has_heard();
+  if (std::exchange(first_piece_, false) && may_oversleep(flags)) cancel();  // armed again, it finds the end
+}
+
+// The bytes, and the connection's reset after them, were there when the request was armed: it has read the bytes, has seen
+// no more of them, and waits for news that does not come.
+bool Receiver::may_oversleep(unsigned flags) noexcept {
+  return (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0 && connection_.kernel().hung_up(connection_.fd());
 }
 
 void Receiver::complete() noexcept {

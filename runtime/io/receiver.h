@@ -5,7 +5,8 @@
 //     +----------+  ended by the kernel (the end, an error, no block left), or stopped
 //
 // It is armed by the first reader that finds nothing, and stays so: the kernel posts a completion for each piece that
-// comes. A piece goes to the reader that waits; without one it is unread. At kUnreadMax of them the kernel is told to stop
+// comes. (Unix sockets are armed for one piece at a time: a multishot may read the last bytes and then sleep on the end,
+// which is there already. On TCP only a reset can be overslept like that, and only by the first piece; see may_oversleep().) A piece goes to the reader that waits; without one it is unread. At kUnreadMax of them the kernel is told to stop
 // (it may have posted more by then, they are kept); it is armed again by a reader that finds nothing. While the loop's
 // blocks are scarce, unread bytes are moved to memory of their own, so that connections that nobody reads from do not
 // starve the others.
@@ -97,6 +98,7 @@ class Receiver final : public Operation {
   void ended(int result) noexcept;
   void answer(int result) noexcept;
   void has_heard() noexcept;
+  bool may_oversleep(unsigned flags) noexcept;
 
   Connection& connection_;
   ReceiveBlocks* blocks_;  // retained
@@ -107,6 +109,8 @@ class Receiver final : public Operation {
   Receiver* following_ = nullptr;
   int end_ = 0;                      // how it ended while nobody waited: 0, or a negative errno
   bool has_end_ = false;
+  const bool multishot_;
+  bool first_piece_ = false;         // of this arming
   bool armed_ = false;
   bool waits_for_block_ = false;
   bool goes_on_ = false;             // counted by the blocks until the kernel is heard of

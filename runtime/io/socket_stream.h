@@ -42,10 +42,12 @@ class SocketStream {
   // All of it. An early end of the stream is kOutOfRange.
   Task<absl::Status> read_exact(absl::Span<std::byte> data);
 
-  // The next bytes, in a block that the kernel picks when they come (multishot, from the loop's provided buffers: see
-  // LoopOptions). Empty at the end. Up to 4 blocks are received ahead of the reader, then the kernel is told to stop until
-  // the next receive() that finds none. Without a free block it waits until one comes home: drop Buffers soon. read() and
-  // read_exact() take what it has left first.
+  // The next bytes, in a block that the kernel picks when they come, from the loop's provided buffers (LoopOptions). Empty at
+  // the end. TCP is received ahead of the reader (multishot): up to 4 blocks, then the kernel is told to stop until the next
+  // receive() that finds none. read() and read_exact() take what it has left first.
+  // The loop's blocks are a bound for all its connections: without a free one it waits until a Buffer is dropped. Tasks that
+  // keep their Buffers while they wait for more would in the end wait for each other: who gathers a message from several
+  // pieces copies them (or uses read()), and drops each Buffer before the next receive().
   Task<absl::StatusOr<Buffer>> receive();
 
   // As much as the kernel takes; waits until it takes some.

@@ -58,6 +58,7 @@ constexpr Allowed kAllowed[] = {
     {__NR_getpeername, "Kernel::peer_address"},
     {__NR_setsockopt, "Kernel::set_option"},
     {__NR_getsockopt, "Kernel::get_option"},
+    {__NR_poll, "Kernel::hung_up"},
     {__NR_fcntl, "Kernel::get_flags, set_flags"},
     {__NR_fstat, "Kernel::file_mode"},
     {__NR_newfstatat, "Kernel::file_mode, Kernel::identify, as libc makes them"},

@@ -81,6 +81,17 @@ TEST(Kernel, SocketsBindListenAndTellTheirAddress) {
   EXPECT_EQ(kernel().close(fd), 0);
 }
 
+TEST(Kernel, KnowsAConnectionThatHungUp) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  EXPECT_FALSE(kernel().hung_up(ends[0]));
+  EXPECT_EQ(::write(ends[1], "x", 1), 1);
+  EXPECT_FALSE(kernel().hung_up(ends[0]));
+  EXPECT_EQ(kernel().close(ends[1]), 0);
+  EXPECT_TRUE(kernel().hung_up(ends[0]));
+  EXPECT_EQ(kernel().close(ends[0]), 0);
+}
+
 TEST(Kernel, ErrorsAreNegativeErrnos) {
   EXPECT_EQ(kernel().socket(-1, 0, 0), -EAFNOSUPPORT);
   EXPECT_EQ(kernel().listen(-1, 1), -EBADF);

@@ -315,6 +315,52 @@ TEST(Receive, APeerThatResets) {
   });
 }
 
+// Its bytes and its reset are both there before anybody receives, or both come while somebody waits.
+TEST(Receive, APeerThatSendsAndResetsAtOnce) {
+  on_loop([]() -> Task<> {
+    for (const bool waits : {false, true}) {
+      StreamPair pair = co_await connected_pair();
+      const int peer = pair.client.release();
+      const linger at_once{1, 0};
+      EXPECT_EQ(setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+      std::optional<JoinHandle<absl::StatusOr<Buffer>>> receiving;
+      if (waits) receiving = spawn(pair.server.receive());
+      co_await enter_once();
+      EXPECT_EQ(write(peer, "last", 4), 4);
+      close(peer);
+      if (!receiving) receiving = spawn(pair.server.receive());
+      EXPECT_EQ(as_text((co_await *receiving).value()), "last");
+      EXPECT_EQ(status_errno((co_await pair.server.receive()).status()), ECONNRESET);
+    }
+  });
+}
+
+TEST(Receive, APeerThatSendsAndClosesAtOnce) {
+  on_loop([]() -> Task<> {
+    for (const bool by_tcp : {false, true}) {
+      for (const bool waits : {false, true}) {
+        StreamPair pair = co_await connected_pair();
+        int ends[2] = {-1, -1};
+        if (by_tcp) {
+          ends[0] = pair.client.release();
+          ends[1] = pair.server.release();
+        } else {
+          EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        }
+        TcpStream stream = TcpStream::from_fd(ends[1]);
+        std::optional<JoinHandle<absl::StatusOr<Buffer>>> receiving;
+        if (waits) receiving = spawn(stream.receive());
+        co_await enter_once();
+        EXPECT_EQ(write(ends[0], "last", 4), 4);
+        close(ends[0]);
+        if (!receiving) receiving = spawn(stream.receive());
+        EXPECT_EQ(as_text((co_await *receiving).value()), "last");
+        EXPECT_TRUE((co_await stream.receive()).value().empty());
+      }
+    }
+  });
+}
+
 TEST(Receive, AStreamGivesItsNumberAway) {
   on_loop([]() -> Task<> {
     StreamPair pair = co_await connected_pair();

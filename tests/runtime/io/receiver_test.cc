@@ -2,6 +2,7 @@
 #include "weir/runtime/io/receiver.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -83,10 +84,17 @@ class ReceiverTest : public ::testing::Test {
   void ends(int result) { script_.emplace_back(result, "", false); }
 
   TcpStream stream() {
-    int fds[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    ends_.push_back(TcpStream::from_fd(fds[1]));
-    return TcpStream::from_fd(fds[0]);
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(::listen(listener, 1), 0);
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    const int end = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(::connect(end, reinterpret_cast<sockaddr*>(&address), size), 0);
+    ends_.push_back(TcpStream::from_fd(end));
+    const int accepted = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    EXPECT_EQ(::close(listener), 0);
+    return TcpStream::from_fd(accepted);
   }
 
   static Task<std::string> text_of(TcpStream& from) {
@@ -127,6 +135,49 @@ TEST_F(ReceiverTest, OneRequestForManyPieces) {
     }
     EXPECT_EQ(scripted_.ring.seen_count(IORING_OP_RECV), 1u);
     EXPECT_EQ(provided(), kBlocks);  // each went home
+  };
+  scripted_->run(receive());
+}
+
+// A kernel whose multishot has read the bytes, and sleeps on the reset that came with them.
+TEST_F(ReceiverTest, AResetThatTheKernelSleepsOnIsFound) {
+  auto receive = [this]() -> Task<> {
+    TcpStream from = stream();
+    const linger at_once{1, 0};
+    EXPECT_EQ(::setsockopt(ends_[0].fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    ends_.clear();
+    sends("last");
+    EXPECT_EQ(co_await text_of(from), "last");
+    co_await testing::operate(IORING_OP_NOP, 0);
+    co_await testing::operate(IORING_OP_NOP, 0);
+    EXPECT_EQ(scripted_.ring.seen_count(IORING_OP_ASYNC_CANCEL), 1u);
+    EXPECT_EQ(scripted_.ring.seen_count(IORING_OP_RECV), 1u);
+    ends(-ECONNRESET);
+    const std::string failure = co_await text_of(from);
+    EXPECT_NE(failure.find("Connection reset by peer"), std::string::npos) << failure;
+    EXPECT_EQ(scripted_.ring.seen_count(IORING_OP_RECV), 2u);
+  };
+  scripted_->run(receive());
+}
+
+// On Unix sockets it would sleep on an orderly end, too: one request for each piece.
+TEST_F(ReceiverTest, UnixSocketsReceivePieceByPiece) {
+  scripted_.ring.on_enter = [this](ScriptedRing& ring, bool) {
+    const io_uring_sqe* const receive = ring.find(IORING_OP_RECV);
+    if (receive == nullptr) return;
+    EXPECT_EQ(receive->ioprio, IORING_RECVSEND_POLL_FIRST);
+    EXPECT_TRUE(receive->flags & IOSQE_BUFFER_SELECT);
+    ring.complete(*receive, 5, IORING_CQE_F_BUFFER | put("piece") << IORING_CQE_BUFFER_SHIFT);
+  };
+  auto receive = [this]() -> Task<> {
+    int fds[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    ends_.push_back(TcpStream::from_fd(fds[1]));
+    TcpStream from = TcpStream::from_fd(fds[0]);
+    for (unsigned i = 1; i <= 3; ++i) {
+      EXPECT_EQ(co_await text_of(from), "piece");
+      EXPECT_EQ(scripted_.ring.seen_count(IORING_OP_RECV), i);
+    }
   };
   scripted_->run(receive());
 }
