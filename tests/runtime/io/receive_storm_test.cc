@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -36,9 +37,11 @@ Task<> echo(TcpStream stream) {
   }
 }
 
+internal::ReceiveBlocks* blocks_of_this_loop() { return internal::IoState::of(internal::Root::current().engine()).receive_blocks(); }
+
 // Whether all blocks of the loop are in the kernel's hands, or it has none.
 bool all_blocks_home() {
-  internal::ReceiveBlocks* const blocks = internal::IoState::of(internal::Root::current().engine()).receive_blocks();
+  internal::ReceiveBlocks* const blocks = blocks_of_this_loop();
   return blocks == nullptr || (blocks->available() == blocks->block_count() && blocks->leased() == 0);
 }
 
@@ -117,27 +120,75 @@ TEST(ReceiveStorm, ThousandsOfIdleConnections) {
   }, options);
 }
 
-// More connections with bytes than blocks, whose readers keep them for a while: everybody gets through.
-TEST(ReceiveStorm, FarFewerBlocksThanConnections) {
-  constexpr int kConnections = 400;
+// More connections with bytes than blocks, and all blocks are held: everybody waits, nobody asks the kernel again. Once the
+// blocks are dropped everybody gets his bytes, for a bounded number of requests.
+Task<> none_left(int connections) {
+  constexpr size_t kBlocks = 5;
+  StreamPair greedy = co_await connected_pair();
+  std::vector<Buffer> held;
+  while (held.size() < kBlocks) {
+    auto receiving = spawn(greedy.server.receive());  // who waits gets the block itself
+    co_await enter_once();
+    EXPECT_TRUE((co_await greedy.client.write_all(as_bytes("x"))).ok());
+    held.push_back((co_await receiving).value());
+  }
+  EXPECT_EQ(blocks_of_this_loop()->available(), 0u);
+  std::vector<TcpStream> streams;
+  std::vector<JoinHandle<void>> readers;
+  streams.reserve(connections);
+  readers.reserve(connections);
+  int ended = 0;
+  const auto read = [&ended](TcpStream& from, int number) -> Task<> {
+    absl::StatusOr<Buffer> piece = co_await from.receive();
+    for (int i = 0; i < number % 7; ++i) co_await yield();  // keeps it
+    EXPECT_EQ(as_text(piece.value()), std::to_string(number));
+    piece = Buffer();
+    EXPECT_TRUE((co_await from.receive()).value().empty());
+    ++ended;
+  };
+  for (int i = 0; i < connections; ++i) {
+    int fds[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    const std::string text = std::to_string(i);
+    EXPECT_EQ(write(fds[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    close(fds[1]);
+    streams.push_back(TcpStream::from_fd(fds[0]));
+    readers.push_back(spawn(read, std::ref(streams.back()), i));
+  }
+  for (uint64_t before = 0; before + 1 != Loop::current().stats().submissions;) {  // until every request has been answered
+    before = Loop::current().stats().submissions;
+    co_await enter_once();
+  }
+  EXPECT_EQ(ended, 0);
+  const LoopStats waiting = Loop::current().stats();
+  for (int i = 0; i < 50; ++i) co_await enter_once();
+  EXPECT_EQ(Loop::current().stats().submissions, waiting.submissions + 50);  // the loop sleeps as far as they are concerned
+  held.clear();
+  for (auto& reader : readers) co_await reader;
+  EXPECT_EQ(ended, connections);
+  const LoopStats after = Loop::current().stats();
+  EXPECT_LE(after.submissions - waiting.submissions, 50 + 8 * static_cast<uint64_t>(connections));
+  EXPECT_LE(after.enters - waiting.enters, 100 + 8 * static_cast<uint64_t>(connections));
+}
+
+TEST(ReceiveStorm, NoBlockLeftForTenThousandConnections) {
+  constexpr int kConnections = WEIR_RECYCLE_FRAMES != 0 ? 10'000 : 1000;  // fewer under sanitizers
+  if (!allow_descriptors(kConnections + 200)) GTEST_SKIP() << "needs 10,200 descriptors; the hard limit of RLIMIT_NOFILE allows fewer";
+  const int descriptors = open_descriptors();
   on_loop([]() -> Task<> {
-    std::vector<StreamPair> pairs;
-    std::vector<JoinHandle<void>> readers;
-    for (int i = 0; i < kConnections; ++i) {
-      pairs.push_back(co_await connected_pair());
-      EXPECT_TRUE((co_await pairs.back().client.write_all(as_bytes(std::to_string(1000 + i)))).ok());
-    }
-    auto read = [](TcpStream& from, int number) -> Task<> {
-      absl::StatusOr<Buffer> piece = co_await from.receive();
-      for (int i = 0; i < number % 7; ++i) co_await yield();  // keeps it
-      EXPECT_EQ(as_text(piece.value()), std::to_string(1000 + number));
-    };
-    for (int i = 0; i < kConnections; ++i) readers.push_back(spawn(read(pairs[i].server, i)));
-    for (auto& reader : readers) co_await reader;
-    pairs.clear();
+    co_await none_left(kConnections);
     co_await enter_once();
     EXPECT_TRUE(all_blocks_home());
+    const struct mallinfo2 before = mallinfo2();
+    co_await none_left(kConnections);
+    co_await enter_once();
+    EXPECT_TRUE(all_blocks_home());
+    const struct mallinfo2 after = mallinfo2();
+    if (kMeasuresMemory) {
+      EXPECT_LE(after.uordblks + after.hblkhd, before.uordblks + before.hblkhd + 65'536);  // nothing grows from one to the next
+    }
   }, with_blocks(5, 64));
+  EXPECT_EQ(open_descriptors(), descriptors);
 }
 
 // One client of a storm: sends byte by byte or at once, half-closes, resets, stalls, or goes.
@@ -176,7 +227,7 @@ TEST(ReceiveStorm, CancelledAnywhereItLeaksNothing) {
   const int descriptors = open_descriptors();
   on_loop([]() -> Task<> {
     constexpr int kAtOnce = 20;
-    for (int round = 0; round < storm(25); ++round) {
+    for (int round = 0; round < storm(500); ++round) {
       std::mt19937 random(static_cast<unsigned>(round));
       TcpListener listener = TcpListener::bind(loopback()).value();
       auto serving = spawn(serve(listener, echo));
