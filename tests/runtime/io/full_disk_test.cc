@@ -1,19 +1,24 @@
 // A disk that is full, a file that may not grow, a quota that is spent.
-#include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "weir/runtime.h"
+#include "weir/runtime/io/opcodes.h"
 #include "weir/tests/testing/child_process.h"
 #include "weir/tests/testing/io.h"
+#include "weir/tests/testing/scripted_loop.h"
 
 namespace weir {
 namespace {
@@ -102,6 +107,60 @@ TEST(FullDisk, AFileSystemThatIsFull) {
   });
   if (status == kCannotTry) GTEST_SKIP() << "no file system can be mounted here";
   EXPECT_EQ(status, 0);
+}
+
+std::size_t bytes_in(const std::string& folder) {
+  std::size_t sum = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) sum += entry.file_size();
+  return sum;
+}
+
+// What a kernel answers whose quota lets the files of a folder have `limit` bytes.
+int64_t answer_with_quota(const io_uring_sqe& entry, const std::string& folder, std::size_t limit) {
+  const auto* const path = reinterpret_cast<const char*>(entry.addr);
+  auto* const bytes = reinterpret_cast<char*>(entry.addr);
+  const auto offset = static_cast<off_t>(entry.off);
+  switch (entry.opcode) {
+    case IORING_OP_OPENAT:
+      return ::openat(entry.fd, path, static_cast<int>(entry.open_flags), entry.len);
+    case IORING_OP_READ:
+      return ::pread(entry.fd, bytes, entry.len, offset);
+    case IORING_OP_WRITE: {
+      const std::size_t free = limit - bytes_in(folder);
+      errno = EDQUOT;
+      return free == 0 ? -1 : ::pwrite(entry.fd, bytes, std::min<std::size_t>(entry.len, free), offset);
+    }
+    case IORING_OP_FSYNC:
+      return ::fsync(entry.fd);
+    case internal::kOpFtruncate:
+      return ::ftruncate(entry.fd, offset);
+    case IORING_OP_STATX:
+      return ::statx(entry.fd, path, static_cast<int>(entry.statx_flags), entry.len, reinterpret_cast<struct statx*>(entry.addr2));
+    case IORING_OP_RENAMEAT:
+      return ::renameat2(entry.fd, path, static_cast<int>(entry.len), reinterpret_cast<const char*>(entry.addr2), entry.rename_flags);
+    case IORING_OP_CLOSE:
+      return ::close(entry.fd);
+    default:
+      errno = ENOSYS;
+      return -1;
+  }
+}
+
+// Few machines have a file system with quotas to try.
+TEST(FullDisk, AQuotaThatIsSpentPlayedByTheTest) {
+  const TemporaryFolder folder;
+  constexpr std::size_t kLimit = 1 << 20;
+  ScriptedLoop scripted;
+  scripted.ring.by_hand = {IORING_OP_CLOSE};
+  scripted.ring.on_enter = [&](ScriptedRing& ring, bool) {
+    const std::vector<io_uring_sqe> pending = ring.pending();
+    for (const io_uring_sqe& entry : pending) {
+      if (entry.fd == FakeKernel::kWakeUpFd) continue;
+      const int64_t result = answer_with_quota(entry, folder.path(), kLimit);
+      ring.complete(entry, static_cast<int>(result < 0 ? -errno : result));
+    }
+  };
+  scripted->run(fill(folder.path(), kLimit, EDQUOT));
 }
 
 TEST(FullDisk, AQuotaThatIsSpent) {
