@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "weir/tools/examples/command_reader.h"
 #include "weir/tools/examples/http_request.h"
 #include "weir/tools/examples/key_value_store.h"
 
@@ -64,6 +65,36 @@ TEST(HttpRequestReader, RefusesWhatIsNoHttp) {
   bytes = long_url;
   EXPECT_FALSE(other.next(bytes));
   EXPECT_TRUE(other.broken());
+}
+
+TEST(CommandReader, ReadsArraysAndLinesFromPieces) {
+  const std::string text =
+      "*2\r\n$3\r\nget\r\n$5\r\n\r\na\r\n\r\n"
+      "PING\r\n\r\n"
+      "set  key\tvalue\n"
+      "*1\r\n$0\r\n\r\n"
+      "+OK\r\n"
+      "*0\r\n";
+  const std::vector<std::vector<std::string>> expected = {{"get", "\r\na\r\n"}, {"PING"}, {"set", "key", "value"}, {""}, {"+OK"}, {}};
+  for (size_t piece = 1; piece <= text.size(); ++piece) {
+    CommandReader reader;
+    std::vector<std::vector<std::string>> commands;
+    for (size_t at = 0; at < text.size(); at += piece) {
+      reader.feed(absl::string_view(text).substr(at, piece));
+      while (const CommandReader::Command* command = reader.next()) commands.emplace_back(command->begin(), command->end());
+      ASSERT_FALSE(reader.broken()) << piece;
+    }
+    EXPECT_EQ(commands, expected) << piece;
+  }
+}
+
+TEST(CommandReader, RefusesWhatIsNoCommand) {
+  for (const std::string& text : {std::string("*x\r\n"), std::string(100'000, 'a'), std::string(100'000, 'a') + "\n"}) {
+    CommandReader reader;
+    reader.feed(text);
+    EXPECT_EQ(reader.next(), nullptr);
+    EXPECT_TRUE(reader.broken());
+  }
 }
 
 class KeyValue : public ::testing::Test {

@@ -1,6 +1,10 @@
 // The two services, and real clients: curl, wrk, redis-cli, redis-benchmark.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -43,6 +47,46 @@ std::string output_of(std::vector<std::string> command) {
   EXPECT_EQ(client.wait(), 0) << command[0] << ": " << client.errors();
   return client.output();
 }
+
+// A client with a socket of its own, to send as no proper client does.
+class RawClient {
+ public:
+  explicit RawClient(const std::string& port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(std::stoi(port)));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const int on = 1;
+    EXPECT_EQ(::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+  }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+  ~RawClient() { ::close(fd_); }
+
+  // In pieces of so many bytes, each in a packet of its own.
+  void send(const std::string& text, size_t piece) {
+    for (size_t at = 0; at < text.size(); at += piece) {
+      const std::string part = text.substr(at, piece);
+      EXPECT_EQ(::send(fd_, part.data(), part.size(), MSG_NOSIGNAL), static_cast<ssize_t>(part.size()));
+    }
+  }
+  void say_the_end() { EXPECT_EQ(::shutdown(fd_, SHUT_WR), 0); }
+  void reset() {
+    const linger at_once{1, 0};
+    EXPECT_EQ(::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+  }
+  std::string read_to_the_end() {
+    std::string text, block(65'536, '\0');
+    for (ssize_t count; (count = ::recv(fd_, block.data(), block.size(), 0)) > 0;) text.append(block, 0, static_cast<size_t>(count));
+    return text;
+  }
+
+ private:
+  const int fd_;
+};
+
+std::string get(const std::string& path) { return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"; }
 
 class HttpFiles : public ::testing::Test {
  protected:
@@ -119,6 +163,36 @@ TEST_F(HttpFiles, StandsALoad) {
   EXPECT_EQ(report.find("Non-2xx"), std::string::npos) << report;
 }
 
+TEST_F(HttpFiles, AnswersWhoSendsByteByByteAndSaysTheEnd) {
+  RawClient client(service_->port());
+  client.send(get("/small.txt"), 1);
+  client.say_the_end();
+  const std::string answer = client.read_to_the_end();
+  EXPECT_EQ(answer.find("HTTP/1.1 200 OK\r\n"), 0u);
+  EXPECT_EQ(answer.substr(answer.find("\r\n\r\n")), "\r\n\r\n0123456789");
+}
+
+// What the client has not taken is neither lost nor does it hold others up; nor do those that go amidst it.
+TEST_F(HttpFiles, AClientThatTakesNothingHoldsNobodyUp) {
+  RawClient slow(service_->port());
+  slow.send(get("/large") + get("/large") + get("/large"), 10'000);
+  slow.say_the_end();
+  for (int i = 0; i < 20; ++i) {
+    RawClient gone(service_->port());
+    gone.send(get("/large").substr(0, static_cast<size_t>(10 + 3 * i)), 5);
+    if (i % 2 == 0) gone.reset();
+  }
+  EXPECT_EQ(curl({url("/small.txt")}), "0123456789");
+  std::string answers = slow.read_to_the_end();
+  for (int i = 0; i < 3; ++i) {
+    const size_t begin = answers.find("\r\n\r\n");
+    ASSERT_NE(begin, std::string::npos) << i;
+    EXPECT_TRUE(answers.substr(begin + 4, large_.size()) == large_) << i;
+    answers.erase(0, begin + 4 + large_.size());
+  }
+  EXPECT_EQ(answers, "");
+}
+
 class KeyValueServer : public ::testing::Test {
  protected:
   KeyValueServer() : service_({"tools/key_value", "--port=0"}) {}
@@ -140,11 +214,28 @@ TEST_F(KeyValueServer, AnswersACli) {
   EXPECT_EQ(redis({"get", "greeting"}), "\n");
 }
 
+TEST_F(KeyValueServer, TakesLinesToo) {
+  const std::string commands = "set a 1\r\n\r\nGET a\n*1\r\n$4\r\nPING\r\nnope\r\n";
+  for (const size_t piece : {1, 7, 1000}) {
+    RawClient client(service_.port());
+    client.send(commands, piece);
+    client.say_the_end();
+    EXPECT_EQ(client.read_to_the_end(), "+OK\r\n$1\r\n1\r\n+PONG\r\n-ERR unknown command 'nope', or a wrong number of arguments\r\n");
+  }
+}
+
+TEST_F(KeyValueServer, EndsAConnectionThatSendsNoCommands) {
+  RawClient client(service_.port());
+  client.send("PING\r\n*x\r\n", 100);
+  EXPECT_EQ(client.read_to_the_end(), "+PONG\r\n-ERR Protocol error\r\n");
+  EXPECT_EQ(redis({"ping"}), "PONG\n");
+}
+
 TEST_F(KeyValueServer, StandsABenchmarkWithAndWithoutPipelining) {
   for (const char* depth : {"1", "16"}) {
     const std::string report = output_of(
-        {"/usr/bin/redis-benchmark", "-p", service_.port(), "-t", "set,get,incr", "-n", "5000", "-P", depth, "--csv"});
-    for (const char* test : {"\"SET\"", "\"GET\"", "\"INCR\""}) EXPECT_NE(report.find(test), std::string::npos) << report;
+        {"/usr/bin/redis-benchmark", "-p", service_.port(), "-t", "ping_inline,set,get,incr", "-n", "5000", "-P", depth, "--csv"});
+    for (const char* test : {"\"PING_INLINE\"", "\"SET\"", "\"GET\"", "\"INCR\""}) EXPECT_NE(report.find(test), std::string::npos) << report;
     EXPECT_EQ(report.find("rror"), std::string::npos) << report;
   }
 }

@@ -4,8 +4,8 @@
 //   curl -r 0-99 http://127.0.0.1:8080/bash/README
 //
 // One task a connection. Requests come in blocks that the kernel picks (receive()); a file is read into a block of the
-// connection and written from there, its first piece together with the header. A connection that says nothing for a
-// minute is closed. Ctrl-C ends it, once the answers under way are cancelled.
+// connection and written from there, its first piece together with the header. A connection that says nothing, or takes
+// nothing, for a minute is closed. Ctrl-C ends it, once the answers under way are cancelled.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -120,7 +120,7 @@ class Connection {
       if (!read.ok()) co_return read;  // it has shrunk: only the end of the connection can say so now
       part.begin += bytes.size();
       const std::array<absl::Span<const std::byte>, 2> parts{weir::as_bytes(header), bytes};
-      const absl::Status written = co_await stream_.write_all(parts);
+      const absl::Status written = co_await weir::timeout(kIdleMax, stream_.write_all(parts));
       if (!written.ok()) co_return written;
       header.clear();
     } while (part.begin < part.end);
@@ -133,7 +133,7 @@ class Connection {
     std::string answer = head(request, status, text.size());
     absl::StrAppend(&answer, "Content-Type: text/plain\r\n", more, "\r\n");
     if (!request.head) answer += text;
-    co_return co_await stream_.write_all(weir::as_bytes(answer));
+    co_return co_await weir::timeout(kIdleMax, stream_.write_all(weir::as_bytes(answer)));
   }
 
   static std::string head(const HttpRequest& request, absl::string_view status, uint64_t length) {

@@ -4,19 +4,16 @@
 //   redis-cli -p 6380 set greeting hello
 //
 // One task a connection, one loop, and so no lock. All commands that a block of bytes brings are carried out, and answered
-// with one write. hiredis' reader takes the protocol apart.
-#include <hiredis/hiredis.h>
-
+// with one write. hiredis' reader takes the protocol apart; a command may also be a line (PING).
 #include <cstdio>
-#include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
+#include "weir/tools/examples/command_reader.h"
 #include "weir/tools/examples/key_value_store.h"
 #include "weir/weir.h"
 
@@ -26,50 +23,24 @@ ABSL_FLAG(uint16_t, port, 6380, "the port; 0: any free one, which is printed");
 namespace examples {
 namespace {
 
-class FreeReader {
- public:
-  void operator()(redisReader* reader) const { redisReaderFree(reader); }
-};
-class FreeReply {
- public:
-  void operator()(redisReply* reply) const { freeReplyObject(reply); }
-};
-using Reader = std::unique_ptr<redisReader, FreeReader>;
-using Reply = std::unique_ptr<redisReply, FreeReply>;
-
-// The parts of a command, which Redis' protocol sends as an array of strings; empty if it is something else.
-KeyValueStore::Command parts(const redisReply& request) {
-  KeyValueStore::Command command;
-  if (request.type != REDIS_REPLY_ARRAY) return command;
-  for (size_t i = 0; i < request.elements; ++i) command.emplace_back(request.element[i]->str, request.element[i]->len);
-  return command;
-}
-
-// Answers every command that is whole. False: these bytes are not Redis' protocol.
-bool answer_all(redisReader& reader, KeyValueStore& store, std::string& answers) {
+// Answers every command that is whole. False: these bytes are no commands.
+bool answer_all(CommandReader& reader, KeyValueStore& store, std::string& answers) {
   const absl::Time now = absl::Now();
-  for (;;) {
-    void* request = nullptr;
-    if (redisReaderGetReply(&reader, &request) != REDIS_OK) {
-      absl::StrAppend(&answers, "-ERR Protocol error\r\n");
-      return false;
-    }
-    if (request == nullptr) return true;
-    const Reply owned(static_cast<redisReply*>(request));
-    store.run(parts(*owned), now, answers);
-  }
+  while (const CommandReader::Command* command = reader.next()) store.run(*command, now, answers);
+  if (reader.broken()) absl::StrAppend(&answers, "-ERR Protocol error\r\n");
+  return !reader.broken();
 }
 
 weir::Task<> serve_client(weir::TcpStream stream, KeyValueStore& store) {
   (void)co_await stream.set_no_delay();
-  const Reader reader(redisReaderCreate());
+  CommandReader reader;
   std::string answers;
   for (bool fine = true; fine;) {
     const absl::StatusOr<weir::Buffer> block = co_await stream.receive();
     if (!block.ok() || block->empty()) co_return;
-    redisReaderFeed(reader.get(), reinterpret_cast<const char*>(block->data()), block->size());
+    reader.feed({reinterpret_cast<const char*>(block->data()), block->size()});
     answers.clear();
-    fine = answer_all(*reader, store, answers);
+    fine = answer_all(reader, store, answers);
     const absl::Status sent = co_await stream.write_all(weir::as_bytes(answers));
     if (!sent.ok()) co_return;
   }
