@@ -1,21 +1,27 @@
-// What the ends of a channel share: the queue, the loop's waiting tasks, and the one notice between them.
+// What the ends of a channel share: the queue and its room, the loop's waiting tasks, and the one notice between them.
 //
-// The notice is an inbox node, pushed by the put or close that cleared the queue's wait flag. While it is on its way
+// The notice is an inbox node, pushed by the put or close that owes it (channel_queue.h). While it is on its way
 // (`noticing_`) the loop asks for no other, so the node is never pushed twice; who waits meanwhile waits for its arrival,
 // which hands out what is there, first come first served, and asks for the next one if somebody still waits.
 // A second node tells the loop of the close, once, if a put_async() has asked for it (channel_room.h).
+//
+// A put_async() that waits gets the room of the item that is taken next: the loop puts its item there, before it tells the
+// senders of the room. After a take the channel is in the engine's list of idle hooks, once, so that senders do not sleep
+// beside room while the loop sleeps.
 #pragma once
 
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
+#include <exception>
+#include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "weir/bridge/channel_errors.h"
-#include "weir/bridge/channel_queue.h"
-#include "weir/bridge/channel_room.h"
+#include "weir/bridge/channel_ends.h"
 #include "weir/bridge/loop_annex.h"
 #include "weir/runtime/engine.h"
 #include "weir/runtime/errors.h"
@@ -35,12 +41,15 @@ inline constexpr unsigned kChannelReadyMax = 256;  // items in a row without let
 
 // Any thread: put(), try_put(), close(). The loop of the first get: the rest. Counted.
 template <class T>
-class ChannelState final : public InboxNode, public LoopBound {
+class ChannelState final : public InboxNode, public LoopBound, public IdleHook, public ChannelReader {
  public:
-  using Node = ChannelNode<T>;
-  using Room = ChannelRoom<>;
+  // What travels: the item, or where its move might throw, its box.
+  static constexpr bool kBoxed = !std::is_nothrow_move_constructible_v<T>;
+  using Stored = std::conditional_t<kBoxed, std::unique_ptr<T>, T>;
+  using Ends = ChannelEnds<Stored>;
+  using Put = typename Ends::Put;
 
-  explicit ChannelState(std::size_t max_size) : room_(max_size) {}
+  explicit ChannelState(std::size_t max_size) : ends_(max_size, *this) {}
   ChannelState(const ChannelState&) = delete;
   ChannelState& operator=(const ChannelState&) = delete;
 
@@ -51,33 +60,36 @@ class ChannelState final : public InboxNode, public LoopBound {
   }
 
   // --- any thread
-  void put(T&& item) {
-    Room::Taken taken = room_.try_take();
-    if (taken == Room::Taken::kFull) {
-      if (on_loop_thread()) throw_channel_full_on_loop();
-      taken = room_.take();
+  static Stored store(T& item) {
+    if constexpr (kBoxed) {
+      return std::make_unique<T>(std::move(item));
+    } else {
+      return std::move(item);
     }
-    if (taken == Room::Taken::kClosed || !push(std::move(item))) throw_channel_closed("put");
   }
-  // False: full, and the item is untouched.
+  void put(T& item) {
+    Stored stored = store(item);
+    Put put = ends_.try_put(stored);
+    if (put == Put::kFull) {
+      if (on_loop_thread()) throw_channel_full_on_loop();
+      put = ends_.put(stored);
+    }
+    if (put == Put::kClosed) throw_channel_closed("put");
+  }
   bool try_put(T& item) {
-    const Room::Taken taken = room_.try_take();
-    if (taken == Room::Taken::kFull) return false;
-    if (taken == Room::Taken::kClosed || !push(std::move(item))) throw_channel_closed("put");
-    return true;
+    Stored stored = store(item);
+    return try_put_stored(stored);
   }
   void close() noexcept {
-    const bool asked = room_.close();
-    if (queue_.close()) notify();
-    if (!asked) return;
+    if (!ends_.close()) return;
     retain();
     if (!push_to_loop(close_notice_)) release();
   }
-  bool closed() const noexcept { return queue_.closed(); }
+  bool closed() const noexcept { return ends_.closed(); }
 
-  uint64_t put_count() const noexcept { return put_count_.load(std::memory_order_relaxed); }  // statistics
-  uint64_t got_count() const noexcept { return got_count_.load(std::memory_order_relaxed); }
-  uint64_t producer_sleeps() const noexcept { return room_.sleeps(); }
+  uint64_t put_count() const noexcept { return ends_.put_count(); }  // statistics
+  uint64_t got_count() const noexcept { return ends_.got_count(); }
+  uint64_t producer_sleeps() const noexcept { return ends_.sleeps(); }
   uint64_t reader_wakeups() const noexcept { return notices_.load(std::memory_order_relaxed); }
 
   // --- the loop
@@ -96,17 +108,15 @@ class ChannelState final : public InboxNode, public LoopBound {
       here->retain();
       retain();  // the list's, until leave_loop()
       BridgeAnnex::of(engine).add(*this);
+      here_ = true;
     } else if (bound != here) {
       throw_other_loop();
     }
   }
 
-  // The next item, if there is one and nobody waits in front; `ended` when none will come.
-  std::optional<T> try_get(bool& ended) {
-    ended = false;
-    if (!getters_.empty()) return std::nullopt;
-    if (taken_ == nullptr) taken_ = queue_.take(ended);
-    return pop();
+  // Takes the next item, if there is one and nobody waits in front; `ended` when none will come.
+  void try_get(std::optional<T>& item, bool& ended) {
+    if (getters_.empty()) take(item, ended);
   }
 
   // The reader lets go, on any thread: senders learn that it is closed, and what is queued is dropped with the state.
@@ -138,24 +148,7 @@ class ChannelState final : public InboxNode, public LoopBound {
   };
 
   ~ChannelState() {
-    ChannelQueue<T>::free_list(taken_);
     if (LoopControl* control = control_.load(std::memory_order_acquire)) control->release();  // pairs with bind()
-  }
-
-  bool push(T&& item) {
-    auto node = std::make_unique<Node>(std::move(item));
-    switch (queue_.put(*node)) {
-      case ChannelQueue<T>::Put::kClosed:
-        return false;
-      case ChannelQueue<T>::Put::kOwesNotice:
-        notify();
-        break;
-      case ChannelQueue<T>::Put::kQuietly:
-        break;
-    }
-    node.release();  // the queue's
-    put_count_.fetch_add(1, std::memory_order_relaxed);
-    return true;
   }
 
   // The calling thread is a loop's that runs, or the reader's between two runs: it must not sleep.
@@ -164,7 +157,7 @@ class ChannelState final : public InboxNode, public LoopBound {
     LoopControl* const control = control_.load(std::memory_order_acquire);  // pairs with bind()
     return control != nullptr && control->on_own_thread();
   }
-  void notify() noexcept {
+  void notify() noexcept override {
     notices_.fetch_add(1, std::memory_order_relaxed);  // a statistic
     retain();
     if (!push_to_loop(*this)) release();  // the loop is gone, and with it whoever waited
@@ -175,19 +168,39 @@ class ChannelState final : public InboxNode, public LoopBound {
     return control->push(node);
   }
 
-  std::optional<T> pop() {
-    Node* const node = taken_;
-    if (node == nullptr) return std::nullopt;
-    taken_ = node->next;
-    std::optional<T> item(std::move(node->item));
-    delete node;
-    got_count_.store(got_count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // the loop alone writes it
-    if (Putter* putter = putters_.pop_front()) {
-      putter->wake(true);  // the room goes from hand to hand
+  // False: full, and `stored` is untouched.
+  bool try_put_stored(Stored& stored) {
+    const Put put = ends_.try_put(stored);
+    if (put == Put::kClosed) throw_channel_closed("put");
+    return put == Put::kPut;
+  }
+
+  void take(std::optional<T>& item, bool& ended) {
+    Stored* const front = ends_.front(ended);
+    if (front == nullptr) return;
+    if constexpr (kBoxed) {
+      item.emplace(std::move(**front));
     } else {
-      room_.give_back();
+      item.emplace(std::move(*front));
     }
-    return item;
+    if (putters_.empty()) {
+      ends_.pop();
+    } else {
+      ends_.pop_and_keep_room();
+      give_room_to_putter();
+      ends_.let_go_of_room();
+    }
+    if (here_ && !hooked_ && ends_.has_untold_room()) hook();
+  }
+  // To the first, or if its put fails, to the next.
+  void give_room_to_putter() noexcept {
+    while (Putter* putter = putters_.pop_front()) {
+      try {
+        return putter->wake(ends_.put_in_exchange(putter->stored_) == Put::kPut);
+      } catch (...) {
+        putter->fail(std::current_exception());  // no memory
+      }
+    }
   }
 
   void deliver() noexcept override {
@@ -200,16 +213,15 @@ class ChannelState final : public InboxNode, public LoopBound {
   // Gives the waiting getters what is there, or the end.
   void hand_out() noexcept {
     while (Getter* getter = getters_.first()) {
-      bool ended = false;
-      if (taken_ == nullptr) taken_ = queue_.take(ended);
-      if (taken_ == nullptr && !ended) return;
+      take(getter->item_, getter->ended_);
+      if (!getter->item_ && !getter->ended_) return;
       getters_.remove(*getter);
-      getter->receive(pop());
+      getter->receive();
     }
   }
   void ask_for_notice() noexcept {
     while (!noticing_ && !getters_.empty()) {
-      if (queue_.wait()) {
+      if (ends_.wait()) {
         noticing_ = true;
         return;
       }
@@ -217,34 +229,47 @@ class ChannelState final : public InboxNode, public LoopBound {
     }
   }
   void withdraw_wait() noexcept {
-    if (noticing_ && getters_.empty() && queue_.cancel_wait()) noticing_ = false;
+    if (noticing_ && getters_.empty() && ends_.cancel_wait()) noticing_ = false;
   }
   void refuse_putters() noexcept {
     while (Putter* putter = putters_.pop_front()) putter->wake(false);
   }
+  // Beside the list of the annex the engine's: only while there is room that no sender has been woken for.
+  void hook() noexcept {
+    hooked_ = true;
+    thread_state.engine->add_idle_hook(*this);
+  }
+  void unhook() noexcept {
+    if (std::exchange(hooked_, false)) thread_state.engine->remove_idle_hook(*this);
+  }
+  void before_sleep() noexcept override {
+    ends_.let_in_all();
+    unhook();
+  }
   void leave_loop() noexcept {
+    here_ = false;
+    unhook();
     if (BridgeAnnex::of(*thread_state.engine).remove(*this)) release();
   }
   void loop_goes() noexcept override {
     close();
     refuse_putters();
+    here_ = false;
+    unhook();
     release();
   }
 
-  // What senders write, what both sides write and what the loop writes are on cache lines of their own.
-  alignas(64) ChannelQueue<T> queue_;
-  alignas(64) Room room_;
-  alignas(64) std::atomic<uint64_t> put_count_{0};
+  Ends ends_;
   std::atomic<uint64_t> notices_{0};
   alignas(64) std::atomic<int> references_{1};
   Notice<&ChannelState::refuse_putters> close_notice_{*this};
   Notice<&ChannelState::leave_loop> leave_notice_{*this};
   std::atomic<LoopControl*> control_{nullptr};  // of the loop that reads; counted
-  Node* taken_ = nullptr;            // out of the queue, oldest first
   IntrusiveList<Getter, &Getter::previous, &Getter::following> getters_;
   IntrusiveList<Putter, &Putter::previous, &Putter::following> putters_;
   bool noticing_ = false;            // a notice was asked for and has not arrived
-  std::atomic<uint64_t> got_count_{0};
+  bool here_ = false;                // in the annex's list
+  bool hooked_ = false;              // in the engine's list
 };
 
 // A get(): waits for an item, the end, or its deadline.
@@ -258,7 +283,7 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
   bool await_ready() {
     Root::current().throw_if_interrupted();
     state_.bind();
-    hold(state_.try_get(ended_));
+    state_.try_get(item_, ended_);
     return (item_ || ended_) && ++ready_in_a_row_ < kChannelReadyMax;
   }
   void await_suspend(std::coroutine_handle<> point) {
@@ -286,13 +311,8 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
  private:
   friend class ChannelState;
 
-  // Items need not be assignable.
-  void hold(std::optional<T> item) {
-    if (item) item_.emplace(std::move(*item));
-  }
-  void receive(std::optional<T> item) noexcept {
-    hold(std::move(item));
-    ended_ = !item_;
+  // item_ and ended_ are there.
+  void receive() noexcept {
     root_->engine().timers().cancel(*this);
     root_->ready();
   }
@@ -325,11 +345,11 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
 template <class T>
 class ChannelState<T>::Putter final : public Suspension {
  public:
-  Putter(ChannelState& state, T& item) noexcept : state_(state), item_(item) {}
+  Putter(ChannelState& state, T& item) : state_(state), stored_(store(item)) {}
 
   bool await_ready() {
     Root::current().throw_if_interrupted();
-    if (state_.try_put(item_)) return put_ = true;
+    if (state_.try_put_stored(stored_)) return put_ = true;
     state_.bind();
     return false;
   }
@@ -337,14 +357,15 @@ class ChannelState<T>::Putter final : public Suspension {
     root_ = thread_state.root;
     root_->wait(point, *this);
     state_.putters_.push_back(*this);
-    if (state_.room_.ask()) return true;
+    if (state_.ends_.ask()) return true;
     state_.putters_.remove(*this);
     return false;
   }
   void await_resume() {
     if (put_) return;
+    if (failure_) std::rethrow_exception(failure_);
     if (given_up_) throw Cancelled();
-    if (!admitted_ || !state_.push(std::move(item_))) throw_channel_closed("put_async");
+    throw_channel_closed("put_async");
   }
 
   Putter* previous = nullptr;
@@ -353,8 +374,13 @@ class ChannelState<T>::Putter final : public Suspension {
  private:
   friend class ChannelState;
 
-  void wake(bool admitted) noexcept {
-    admitted_ = admitted;
+  // The item was put, or the channel is closed.
+  void wake(bool put) noexcept {
+    put_ = put;
+    root_->ready();
+  }
+  void fail(std::exception_ptr failure) noexcept {
+    failure_ = std::move(failure);
     root_->ready();
   }
   void cancel() noexcept override {
@@ -364,10 +390,10 @@ class ChannelState<T>::Putter final : public Suspension {
   }
 
   ChannelState& state_;
-  T& item_;
+  Stored stored_;
   Root* root_ = nullptr;
+  std::exception_ptr failure_;
   bool put_ = false;
-  bool admitted_ = false;
   bool given_up_ = false;
 };
 

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -123,6 +126,94 @@ TEST(Channel, C04_DroppingTheChannelWakesAPutThatSleeps) {
   channel.reset();
   thread.join();
 }
+
+// A sender sleeps beside room: it goes on when the loop would sleep, and once half of the limit is free.
+Task<> sender_goes_on(bool idle) {
+  FromThreadChannel<int> channel({.max_size = 8});
+  for (int i = 0; i < 8; ++i) channel.put(i);
+  Event done;
+  std::thread thread([sender = channel.sender(), &done, loop = LoopHandle::current()] {
+    sender.put(8);
+    loop.post([&done] { done.set(); });
+  });
+  while (channel.stats().producer_sleeps == 0) co_await yield();
+  for (int i = 0; i < (idle ? 1 : 4); ++i) EXPECT_EQ(co_await channel.get(), i);
+  if (idle) {
+    co_await done.wait();
+  } else {
+    while (channel.stats().put < 9) co_await yield();
+    co_await done.wait();
+  }
+  thread.join();
+}
+
+TEST(Channel, AnIdleLoopAndHalfTheRoomLetASleepingSenderGoOn) {
+  run(sender_goes_on(true));
+  run(sender_goes_on(false));
+}
+
+// The channel goes while there is room that nobody was told of, on the loop and elsewhere, and the loop sleeps.
+Task<> drop_with_room(bool elsewhere) {
+  std::optional<FromThreadChannel<int>> channel(std::in_place, ChannelOptions{.max_size = 8});
+  const ChannelSender<int> sender = channel->sender();
+  for (int i = 0; i < 8; ++i) channel->put(i);
+  EXPECT_EQ(co_await channel->get(), 0);
+  if (elsewhere) {
+    std::thread([&channel] { channel.reset(); }).join();
+  } else {
+    channel.reset();
+  }
+  co_await sleep_for(absl::Microseconds(1));
+  EXPECT_THROW(sender.put(1), ChannelClosed);
+}
+
+TEST(Channel, ADroppedChannelLeavesTheLoop) {
+  run(drop_with_room(false));
+  run(drop_with_room(true));
+}
+
+// Moves that may throw: the item then stays where it was, or whoever waits gets what was thrown.
+struct Grumpy {
+  explicit Grumpy(int n) : number(n) {}
+  Grumpy(Grumpy&& other) noexcept(false) : number(other.number) {
+    if (moves_left-- == 0) throw std::runtime_error("grumpy");
+  }
+  int number;
+  inline static std::atomic<int> moves_left{1 << 30};
+};
+
+Task<> put_grumpy_items() {
+  FromThreadChannel<Grumpy> channel({.max_size = 1});
+  Grumpy::moves_left = 0;
+  EXPECT_THROW(channel.try_put(Grumpy(1)), std::runtime_error);
+  Grumpy::moves_left = 1 << 30;
+  EXPECT_TRUE(channel.try_put(Grumpy(2)));
+  auto putting = spawn(channel.put_async(Grumpy(3)));
+  co_await yield();
+  EXPECT_FALSE(putting.done());
+  EXPECT_EQ((co_await channel.get()).number, 2);
+  co_await putting;
+  EXPECT_EQ((co_await channel.get()).number, 3);
+}
+
+TEST(Channel, ItemsWhoseMovesThrow) { run(put_grumpy_items()); }
+
+// Tasks that wait for room come in their order, before a thread that comes later.
+Task<> order_of_putters() {
+  FromThreadChannel<int> channel({.max_size = 2});
+  channel.put(0);
+  channel.put(1);
+  std::vector<JoinHandle<void>> putting;
+  for (int i = 2; i < 6; ++i) putting.push_back(spawn(channel.put_async(i)));
+  co_await yield();
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_EQ(co_await channel.get(), i);
+    EXPECT_TRUE(i >= 4 || !channel.try_put(100));
+  }
+  for (auto& put : putting) co_await put;
+}
+
+TEST(Channel, TasksThatWaitForRoomComeInTheirOrder) { run(order_of_putters()); }
 
 }  // namespace
 }  // namespace weir
