@@ -130,6 +130,30 @@ bool Engine::work() {
   return busy || ready_first_ != nullptr;
 }
 
+// The turn's one enter.
+[[gnu::always_inline]] inline int Engine::enter(bool busy) {
+  if (!busy && !wake_up_->armed()) wake_up_->arm();
+  busy |= submissions_.has_completions() || submissions_.waits_for_slot();
+  Inbox& inbox = control_->inbox();
+  int error = 0;
+  if (!busy && inbox.prepare_sleep()) {
+    const int64_t deadline = timers_.next_deadline();
+    // No task has run since the turn read the clock: a pause measured from there is late by a few instructions.
+    if (deadline != kNoDeadline && turn_ns_ == kNotRead) turn_ns_ = kernel_.monotonic_ns();
+    const int64_t pause = deadline == kNoDeadline ? -1 : std::max<int64_t>(0, deadline - turn_ns_);
+    error = submissions_.enter(true, pause);
+    if (inbox.maybe_filled()) {
+      taken_ = inbox.take();
+    } else if (ring_->completions() != 1) {  // one is a moment's work: see inbox.h
+      inbox.stay_awake();
+    }
+  } else {
+    inbox.stay_awake();
+    if (ring_->unsubmitted() != 0 || ring_->has_task_work() || ring_->overflowed()) error = submissions_.enter(false, 0);
+  }
+  return error;
+}
+
 // The second half.
 void Engine::poll(bool busy) {
   if (!busy) {
@@ -140,7 +164,7 @@ void Engine::poll(bool busy) {
     }
     busy = ready_first_ != nullptr;
   }
-  enter(busy);
+  if (const int error = enter(busy); error < 0) fail(-error);
   submissions_.reap(kCompletionsPerTurn);
   submissions_.go_on();
 }
@@ -182,24 +206,6 @@ bool Engine::take_inbox() {
     node.deliver();
   }
   return control_->inbox().maybe_filled();
-}
-
-// The turn's one enter.
-void Engine::enter(bool busy) {
-  if (!busy && !wake_up_->armed()) wake_up_->arm();
-  busy |= submissions_.has_completions() || submissions_.waits_for_slot();
-  int error = 0;
-  if (!busy && control_->inbox().prepare_sleep()) {
-    const int64_t deadline = timers_.next_deadline();
-    // No task has run since the turn read the clock: a pause measured from there is late by a few instructions.
-    if (deadline != kNoDeadline && turn_ns_ == kNotRead) turn_ns_ = kernel_.monotonic_ns();
-    const int64_t pause = deadline == kNoDeadline ? -1 : std::max<int64_t>(0, deadline - turn_ns_);
-    error = submissions_.enter(true, pause);
-    taken_ = control_->inbox().take();
-  } else if (ring_->unsubmitted() != 0 || ring_->has_task_work() || ring_->overflowed()) {
-    error = submissions_.enter(false, 0);
-  }
-  if (error < 0) fail(-error);
 }
 
 void Engine::deliver_all(InboxNode* list) noexcept {

@@ -4,7 +4,7 @@
 //
 //   - no enter when there is nothing to submit, to wait for or to flush;
 //   - submitting, waiting and the next deadline travel in one system call (IORING_ENTER_EXT_ARG);
-//   - completions are copied out and the queue advanced before any coroutine runs; the reaper only makes roots ready;
+//   - a completion is copied out and the queue advanced before it is told; the reaper only makes roots ready;
 //   - each step has a budget, so that nothing that is always ready starves the others.
 //
 // Loop's thread only, but for control().
@@ -160,7 +160,7 @@ class Engine {
   void poll(bool busy);
   bool run_ready();
   bool take_inbox();
-  void enter(bool busy);
+  int enter(bool busy);
   void deliver_all(InboxNode* list) noexcept;
   void run_watched(Root& root);
   [[noreturn]] void fail(int error);

@@ -4,14 +4,18 @@
 //
 //   kEmpty      nothing in it, the loop is awake
 //   a node      the newest of a list, the loop is awake (or being woken)
-//   kSleeping   nothing in it, the loop sleeps in the kernel, or is about to
+//   kSleeping   nothing in it, the loop sleeps in the kernel, is about to, or was a moment ago
 //   kClosed     the loop is gone; nothing enters any more
 //
 // Why no wake-up is lost: the reader goes to sleep only by changing kEmpty to kSleeping, which fails when a node is
 // there. A writer changes the word by compare-exchange, so exactly one writer replaces kSleeping, and that one is told to
 // wake the reader; the wake-up is a counter in an eventfd, so it is seen also when it comes before the sleep itself. All
-// writers after it find a node or kEmpty: the reader takes everything after it has woken. A reader that wakes for
-// another reason changes kSleeping back to kEmpty by the exchange of take().
+// writers after it find a node or kEmpty: the reader takes everything after it has woken.
+//
+// A reader that wakes for another reason may leave the mark kSleeping where it is: it saves both exchanges in a turn that
+// nobody posts to, and costs a writer who comes in such a turn a wake-up that was not needed. So a reader who has much to
+// do calls stay_awake(). Going back to sleep over a mark that is still there needs no exchange, and even a stale load of
+// it harms nothing: the writer who has replaced it wakes the reader.
 //
 // Source of the idea that queue and sleep flag are one word: libunifex, detail/atomic_intrusive_queue.hpp.
 #pragma once
@@ -62,16 +66,26 @@ class BasicInbox {
   }
 
   // The loop: whether take() would give something. Relaxed: a hint, prepare_sleep() is what counts.
-  bool maybe_filled() const noexcept { return word_.load(std::memory_order_relaxed) != kEmpty; }
+  bool maybe_filled() const noexcept { return word_.load(std::memory_order_relaxed) > kSleeping; }
 
   // Nothing enters any more. Any thread; a hint until the next push.
   bool closed() const noexcept { return word_.load(std::memory_order_relaxed) == kClosed; }
 
   // The loop, before it sleeps. False: something is there, do not sleep.
   bool prepare_sleep() noexcept {
-    uintptr_t expected = kEmpty;
+    uintptr_t word = word_.load(std::memory_order_relaxed);
+    if (word == kSleeping) return true;  // since the last sleep
     // relaxed: nothing is published by going to sleep; a failure only leads to take(), which acquires.
-    return word_.compare_exchange_strong(expected, kSleeping, std::memory_order_relaxed, std::memory_order_relaxed);
+    return word == kEmpty &&
+           word_.compare_exchange_strong(word, kSleeping, std::memory_order_relaxed, std::memory_order_relaxed);
+  }
+
+  // The loop, awake, with more to do than a moment's work: writers shall not wake it.
+  void stay_awake() noexcept {
+    uintptr_t word = word_.load(std::memory_order_relaxed);
+    if (word != kSleeping) return;
+    // relaxed: as in prepare_sleep(). A failure: somebody has come.
+    word_.compare_exchange_strong(word, kEmpty, std::memory_order_relaxed, std::memory_order_relaxed);
   }
 
   // The loop, awake: everything that was pushed, oldest first, as a list to be walked with next().
@@ -82,6 +96,7 @@ class BasicInbox {
 
   // The loop, at its end: refuses all further nodes. False: something is there, nothing has changed.
   bool close_if_empty() noexcept {
+    stay_awake();
     uintptr_t expected = kEmpty;
     // relaxed: as in prepare_sleep().
     return word_.compare_exchange_strong(expected, kClosed, std::memory_order_relaxed, std::memory_order_relaxed);

@@ -62,6 +62,7 @@ bool LoopControl::push(InboxNode& node) noexcept {
     case Inbox::Pushed::kRefused:
       return false;
     case Inbox::Pushed::kOntoSleeper:
+      if (on_own_thread()) return true;  // it looks at the inbox before it sleeps
       wakeups_written_.fetch_add(1, std::memory_order_relaxed);  // a statistic
       kernel_.write_eventfd(eventfd_);
       return true;

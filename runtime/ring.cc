@@ -96,29 +96,15 @@ class SystemRing final : public Ring {
     if (result < 0) return result;
     enabled_by_ = this_thread();
     ::io_uring_register_ring_fd(&ring_);  // saves a look-up an enter; without it (5.18) the plain descriptor does
-    if (ring_.int_flags & kIntFlagRegisteredRing) enter_flags_ = IORING_ENTER_REGISTERED_RING;
+    if (ring_.int_flags & kIntFlagRegisteredRing) enter_flags_ |= IORING_ENTER_REGISTERED_RING;
     return 0;
   }
 
   int enter(bool wait, int64_t timeout_ns) noexcept override {
     if (in_forked_child()) [[unlikely]] return -EOWNERDEAD;
     const unsigned submit = publish();
-    unsigned flags = enter_flags_ | IORING_ENTER_GETEVENTS;
-    io_uring_getevents_arg argument{};
-    __kernel_timespec limit{};
-    const void* extra = nullptr;
-    std::size_t extra_size = 0;
-    if (wait && timeout_ns >= 0) {
-      limit.tv_sec = timeout_ns / 1'000'000'000;
-      limit.tv_nsec = timeout_ns % 1'000'000'000;
-      argument.ts = reinterpret_cast<uint64_t>(&limit);
-      extra = &argument;
-      extra_size = sizeof argument;
-      flags |= IORING_ENTER_EXT_ARG;
-    }
-    const long result = ::syscall(__NR_io_uring_enter, ring_.enter_ring_fd, submit, wait ? 1U : 0U, flags, extra, extra_size);
-    if (result >= 0) return static_cast<int>(result);
-    return errno == ETIME ? 0 : -errno;
+    if (wait && timeout_ns >= 0) return enter_until(submit, timeout_ns);
+    return answer(::syscall(__NR_io_uring_enter, ring_.enter_ring_fd, submit, wait ? 1U : 0U, enter_flags_, nullptr, 0));
   }
 
   bool in_forked_child() const noexcept override { return word_.load(std::memory_order_relaxed) != process_; }  // as in this_process()
@@ -150,12 +136,27 @@ class SystemRing final : public Ring {
  private:
   static constexpr unsigned kIntFlagRegisteredRing = 1;  // liburing's INT_FLAG_REG_RING
 
+  int enter_until(unsigned submit, int64_t timeout_ns) noexcept {
+    __kernel_timespec limit{};
+    limit.tv_sec = timeout_ns / 1'000'000'000;
+    limit.tv_nsec = timeout_ns % 1'000'000'000;
+    io_uring_getevents_arg argument{};
+    argument.ts = reinterpret_cast<uint64_t>(&limit);
+    return answer(::syscall(__NR_io_uring_enter, ring_.enter_ring_fd, submit, 1U, enter_flags_ | IORING_ENTER_EXT_ARG, &argument,
+                            sizeof argument));
+  }
+
+  static int answer(long result) noexcept {
+    if (result >= 0) return static_cast<int>(result);
+    return errno == ETIME ? 0 : -errno;
+  }
+
   io_uring ring_{};
   std::bitset<256> supported_;
   const std::atomic<uint64_t>& word_ = wiped_word();
   const uint64_t process_ = this_process();
   uint64_t enabled_by_ = 0;
-  unsigned enter_flags_ = 0;
+  unsigned enter_flags_ = IORING_ENTER_GETEVENTS;
   bool opened_ = false;
 };
 

@@ -23,8 +23,6 @@ void pass(io_uring_sqe& entry) noexcept {
   entry.user_data = 0;
 }
 
-bool means_later(int error) noexcept { return error == -EINTR || error == -EAGAIN || error == -EBUSY; }
-
 // A worker of the kernel that a cancel has interrupted hands out the codes that elsewhere restart a system call:
 // ERESTARTSYS to ERESTART_RESTARTBLOCK (include/linux/errno.h). To a program they are EINTR.
 bool means_restart(int result) noexcept { return result <= -512 && result >= -516; }
@@ -38,16 +36,10 @@ Submissions::Submissions(Ring& ring, Timers& timers, Kernel& kernel) noexcept
       admitted_max_(std::max(1U, ring.completion_entries() - ring.completion_entries() / 4)),
       cancel_pause_ns_(kCancelPauseMin_ns) {}
 
-int Submissions::enter(bool wait, int64_t timeout_ns) noexcept {
-  if (ring_.overflowed()) overflows_.add();
-  enters_.add();
-  const int result = ring_.enter(wait, timeout_ns);
-  if (result >= 0) {
-    submitted_.add(static_cast<uint64_t>(result));
-    return 0;
-  }
-  if (result == -EBUSY) overflows_.add();
-  return means_later(result) ? 0 : result;
+// By the kernel, as a whole: 0 when it means "later".
+int Submissions::refused(int error) noexcept {
+  if (error == -EBUSY) overflows_.add();
+  return error == -EINTR || error == -EAGAIN || error == -EBUSY ? 0 : error;
 }
 
 bool Submissions::has_slot() noexcept {
@@ -194,6 +186,7 @@ void Submissions::cancel(Operation& operation) noexcept {
     case Operation::State::kOnThread: {
       Fallback* job = on_threads_.first();
       while (&job->operation() != &operation) job = decltype(on_threads_)::after(*job);
+      on_threads_.remove(*job);
       return withdraw(*job);
     }
     case Operation::State::kIdle:
@@ -210,17 +203,19 @@ void Submissions::cancel_all_but(const Operation& spared) noexcept {
       operation = following;
     }
   }
-  for (Fallback* job = on_threads_.first(); job != nullptr;) {
-    Fallback* const following = decltype(on_threads_)::after(*job);
-    if (&job->operation() != &spared) withdraw(*job);
-    job = following;
+  auto jobs = std::exchange(on_threads_, {});
+  while (Fallback* const job = jobs.pop_front()) {
+    if (&job->operation() == &spared) {
+      on_threads_.push_back(*job);
+    } else {
+      withdraw(*job);
+    }
   }
 }
 
-// A job that runs is waited for.
+// Of one that is in no list. A job that runs is waited for.
 void Submissions::withdraw(Fallback& job) noexcept {
   Operation& operation = job.operation();
-  on_threads_.remove(job);
   if (!job.withdraw()) return on_threads_.push_back(job);
   end(operation, -ECANCELED);  // the executor deletes the job in its turn, which may be now
 }
@@ -257,15 +252,30 @@ void Submissions::copy_out() noexcept {
   ring_.advance(count);
 }
 
-unsigned Submissions::reap(unsigned budget) noexcept {
-  copy_out();
-  unsigned told = 0;
-  while (told < budget && backlog_next_ < backlog_.size()) {
-    const io_uring_cqe completion = backlog_[backlog_next_++];  // a copy: telling may copy out more
-    completed(completion);
-    ++told;
+// What was copied out before: older than what the queue holds.
+io_uring_cqe Submissions::next_of_backlog() noexcept {
+  const io_uring_cqe completion = backlog_[backlog_next_++];
+  if (backlog_next_ == backlog_.size()) {
+    backlog_.clear();
+    backlog_next_ = 0;
   }
-  backlog_.erase(backlog_.begin(), backlog_.begin() + static_cast<std::ptrdiff_t>(std::exchange(backlog_next_, 0)));
+  return completion;
+}
+
+unsigned Submissions::reap(unsigned budget) noexcept {
+  unsigned told = 0;
+  for (; told < budget; ++told) {
+    // A copy, out of the queue: telling it may copy out more.
+    if (!backlog_.empty()) [[unlikely]] {
+      completed(next_of_backlog());
+    } else if (ring_.completions() != 0) {
+      const io_uring_cqe completion = ring_.peek(0);
+      ring_.advance(1);
+      completed(completion);
+    } else {
+      break;
+    }
+  }
   completed_.add(told);
   return told;
 }

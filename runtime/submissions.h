@@ -47,17 +47,24 @@ class Submissions {
   // Gives slots to what waits for them; after each reap.
   void go_on() noexcept;
 
-  // Copies out what the kernel has completed, then tells the operations. At most `budget`; the number told.
+  // Tells the operations what the kernel has completed. At most `budget`; the number told.
   unsigned reap(unsigned budget) noexcept;
-  bool has_completions() const noexcept { return backlog_next_ < backlog_.size() || ring_.completions() != 0; }
+  bool has_completions() const noexcept { return !backlog_.empty() || ring_.completions() != 0; }
 
   // Something that the kernel has to know of before the loop sleeps has no slot yet: the kernel said "later".
   bool waits_for_slot() const noexcept {
     return !for_slot_.empty() || (!for_admission_.empty() && admitted_ < admitted_max_);
   }
 
-  // One enter, counted. Negative: an errno that is not "later".
-  int enter(bool wait, int64_t timeout_ns) noexcept;
+  // One enter, counted. Negative: an errno that is not "later". Inline: after a system call each return is mispredicted.
+  int enter(bool wait, int64_t timeout_ns) noexcept {
+    if (ring_.overflowed()) overflows_.add();
+    enters_.add();
+    const int result = ring_.enter(wait, timeout_ns);
+    if (result < 0) [[unlikely]] return refused(result);
+    submitted_.add(static_cast<uint64_t>(result));
+    return 0;
+  }
 
   // Operations that were started and have not ended.
   uint64_t live() const noexcept { return live_.read(); }
@@ -80,6 +87,7 @@ class Submissions {
     Submissions& owner_;
   };
 
+  int refused(int error) noexcept;
   bool admitted(const Operation& operation) const noexcept;
   void wait_for_admission(Operation& operation) noexcept;
   bool place(Operation& operation) noexcept;
@@ -91,6 +99,7 @@ class Submissions {
   void submit_cancel(Operation& operation) noexcept;
   void wait_to_cancel(Operation& operation) noexcept;
   void cancel_again() noexcept;
+  io_uring_cqe next_of_backlog() noexcept;
   void completed(const io_uring_cqe& completion) noexcept;
   void copy_out() noexcept;
   bool has_slot() noexcept;
@@ -111,7 +120,7 @@ class Submissions {
   bool has_gaps_ = false;
   CancelAgain cancel_timer_{*this};
   int64_t cancel_pause_ns_;
-  std::vector<io_uring_cqe> backlog_;  // copied out, not told yet
+  std::vector<io_uring_cqe> backlog_;  // copied out to make room, not told yet
   std::size_t backlog_next_ = 0;
   Counter live_;
   Counter enters_;

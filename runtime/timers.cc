@@ -14,8 +14,7 @@ void Timers::arm(Timer& timer, int64_t deadline_ns) {
   place(timer);
 }
 
-void Timers::cancel(Timer& timer) {
-  if (!timer.armed()) return;
+void Timers::take_out(Timer& timer) {
   if (timer.place_ == Timer::kInHeap) {
     remove(timer);
   } else {
@@ -25,7 +24,7 @@ void Timers::cancel(Timer& timer) {
   --size_;
 }
 
-int64_t Timers::next_deadline() const {
+int64_t Timers::first_deadline() const {
   const int slot = draining_ != kNoSlot ? draining_ : first_slot();
   const int64_t in_wheel = slot != kNoSlot ? slots_[slot].earliest : kNoDeadline;
   return heap_ != nullptr ? std::min(heap_->deadline_, in_wheel) : in_wheel;

@@ -78,13 +78,15 @@ class Timers {
   void arm(Timer& timer, int64_t deadline_ns);
 
   // Nothing happens when it is not armed.
-  void cancel(Timer& timer);
+  void cancel(Timer& timer) {
+    if (timer.armed()) take_out(timer);
+  }
 
   size_t size() const { return size_; }
 
   // When fire() must be called next: never later than the earliest deadline, and that deadline itself unless a timer
   // has been cancelled in front of it. kNoDeadline when there is none.
-  int64_t next_deadline() const;
+  int64_t next_deadline() const { return size_ == 0 ? kNoDeadline : first_deadline(); }
 
   // Fires timers with a deadline <= now_ns, in the order of their deadlines, equal ones as they were armed; also those
   // that are armed meanwhile. At most `budget`; nor does a call move more than kMovesMax timers to lower levels, so
@@ -116,6 +118,8 @@ class Timers {
 
   static int64_t tick(int64_t ns) { return ns >> kTickBits; }
 
+  int64_t first_deadline() const;
+  void take_out(Timer& timer);
   void place(Timer& timer);
   void unlink(Timer& timer);
   int first_slot() const;

@@ -16,6 +16,7 @@
 #include "weir/runtime.h"
 #include "weir/runtime/engine.h"
 #include "weir/runtime/io/opcodes.h"
+#include "weir/runtime/operation.h"
 #include "weir/tests/testing/child_process.h"
 #include "weir/tests/testing/executors.h"
 #include "weir/tests/testing/io_tour.h"
@@ -171,6 +172,33 @@ TEST_F(ByHandTest, ACancelWaitsForAJobThatRuns) {
   };
   loop->run(body());
   EXPECT_EQ(loop->run(read_file(path)).value().size(), 10u);
+}
+
+// What a loop does at its end with all that no task waits for.
+TEST_F(ByHandTest, CancellingAllWaitsForJobsThatRun) {
+  class Spared final : public internal::Operation {
+   public:
+    Spared() : Operation(Waits::kForPeer) {}
+
+   private:
+    bool fill(io_uring_sqe&) noexcept override { return false; }
+    void complete() noexcept override {}
+  };
+  const auto body = [this]() -> Task<> {
+    auto first = spawn(truncate_a_file(path));
+    auto second = spawn(truncate_a_file(folder.file("y")));
+    auto third = spawn(truncate_a_file(folder.file("z")));
+    while (executor.jobs.size() < 3) co_await yield();
+    executor.take().run();
+    executor.take().run();  // two run, one has not begun
+    const Spared spared;
+    internal::thread_state.engine->submissions().cancel_all_but(spared);
+    EXPECT_TRUE((co_await first).ok());
+    EXPECT_TRUE((co_await second).ok());
+    EXPECT_EQ((co_await third).code(), absl::StatusCode::kCancelled);
+    executor.take().run();
+  };
+  loop->run(body());
 }
 
 TEST_F(ByHandTest, ADroppedJobIsCancelled) {

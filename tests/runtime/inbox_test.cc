@@ -67,6 +67,29 @@ TEST(Inbox, AWakeForAnotherReasonLeavesTheSleepingState) {
   EXPECT_EQ(inbox.push(a), Inbox::Pushed::kQuietly);
 }
 
+TEST(Inbox, TheMarkOfASleepStaysUntilSomebodyComesOrTheLoopHasMuchToDo) {
+  Inbox inbox;
+  Node a(1), b(2);
+  EXPECT_TRUE(inbox.prepare_sleep());
+  EXPECT_FALSE(inbox.maybe_filled());
+  EXPECT_TRUE(inbox.prepare_sleep());
+  EXPECT_EQ(inbox.push(a), Inbox::Pushed::kOntoSleeper);
+  inbox.stay_awake();  // a node is there: nothing changes
+  EXPECT_FALSE(inbox.prepare_sleep());
+  EXPECT_EQ(numbers(inbox.take()), std::vector<int>{1});
+  EXPECT_TRUE(inbox.prepare_sleep());
+  inbox.stay_awake();
+  EXPECT_EQ(inbox.push(b), Inbox::Pushed::kQuietly);
+}
+
+TEST(Inbox, ClosesOverTheMarkOfASleep) {
+  Inbox inbox;
+  EXPECT_TRUE(inbox.prepare_sleep());
+  EXPECT_TRUE(inbox.close_if_empty());
+  inbox.stay_awake();
+  EXPECT_TRUE(inbox.closed());
+}
+
 TEST(Inbox, RefusesOnceClosedAndGivesTheRest) {
   Inbox inbox;
   Node a(1), b(2);

@@ -152,6 +152,24 @@ TEST(LoopHandle, AnIdleLoopDoesNothing) {
   EXPECT_EQ(after.wakeups_spurious, before.wakeups_spurious);
 }
 
+// Also in the moment after a sleep, whose mark the inbox keeps.
+TEST(LoopHandle, ALoopThatPostsToItselfWritesNoWakeUp) {
+  auto loop = make();
+  const LoopHandle handle = loop->handle();
+  Event ran;
+  const auto post = [&]() -> Task<> {
+    for (int i = 0; i < 10; ++i) {
+      co_await submit(io_uring_prep_nop);
+      ran.reset();
+      handle.post([&ran] { ran.set(); });
+      co_await ran.wait();
+    }
+  };
+  loop->run(post());
+  EXPECT_EQ(loop->stats().posts, 10u);
+  EXPECT_EQ(loop->stats().wakeups_written, 0u);
+}
+
 TEST(LoopHandle, FourThreadsStormAndNoPostIsLost) {
   auto loop = make();
   const LoopHandle handle = loop->handle();
