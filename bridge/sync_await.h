@@ -76,18 +76,7 @@ class TypedSyncWait final : public SyncWait {
   void take_result() noexcept override {
     auto& ended = JoinAccess::state(handle_);
     ended.observe();
-    if (std::exception_ptr failure = ended.failure()) {
-      ended.result.reset();  // one reference, that goes over: the exception is destroyed where it is caught
-      result_.set_failure(std::move(failure));
-    } else if constexpr (std::is_void_v<R>) {
-      result_.set_value();
-    } else {
-      try {
-        result_.set_value(ended.result.take());
-      } catch (...) {
-        result_.set_failure(std::current_exception());
-      }
-    }
+    result_.take_over(ended.result);  // an exception with its one reference: it is destroyed where it is caught
     const JoinHandle<R> gone(std::move(handle_));
   }
   void fail(std::exception_ptr failure) noexcept override {
@@ -113,7 +102,7 @@ template <class A>
 awaited_t<A> sync_run_awaitable(LoopControl& control, A awaitable) {
   using R = awaited_t<A>;
   return internal::sync_run<R>(control, [&awaitable] {
-    return internal::begin(internal::drive<R, A>(std::move(awaitable)), "sync_await");
+    return internal::begin(std::move(awaitable), "sync_await");
   });
 }
 
@@ -126,7 +115,7 @@ auto sync_run_call(LoopControl& control, Fn&& fn, Args&&... args) {
   using A = std::invoke_result_t<Fn, Args...>;
   using R = awaited_t<A>;
   return internal::sync_run<R>(control, [&] {
-    return internal::begin(internal::drive<R, A>(std::invoke(std::forward<Fn>(fn), std::forward<Args>(args)...)), "sync_await");
+    return internal::begin(std::invoke(std::forward<Fn>(fn), std::forward<Args>(args)...), "sync_await");
   });
 }
 

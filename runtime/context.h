@@ -94,11 +94,18 @@ class Context {
     std::swap(table_, other.table_);
     return *this;
   }
-  ~Context() {
-    if (table_ != nullptr) release(std::exchange(table_, nullptr));
-  }
+  ~Context() { clear(); }
 
   bool empty() const { return table_ == nullptr; }
+
+  // Of an empty one: copies `other`.
+  void take_snapshot(const Context& other) {
+    table_ = other.table_;
+    if (table_ != nullptr) retain(table_);
+  }
+  void clear() {
+    if (table_ != nullptr) release(std::exchange(table_, nullptr));
+  }
 
   // The variable's value, null when unset. Valid until this context changes.
   ContextValue* find(uint64_t variable) const;

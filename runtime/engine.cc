@@ -88,17 +88,6 @@ LoopControl* Engine::take_control() noexcept {
   return control_.get();
 }
 
-void Engine::add_root(Root& root) noexcept {
-  roots_.push_back(root);
-  counters_.tasks.add();
-  if (going_ && !root.shielded()) root.cancel();
-}
-
-void Engine::remove_root(Root& root) noexcept {
-  roots_.remove(root);
-  counters_.tasks.subtract();
-}
-
 int Engine::bind() noexcept {
   const int result = ring_->enable();
   bound_ = result >= 0;

@@ -73,8 +73,16 @@ class Engine {
   ~Engine();
 
   // --- scheduling
-  void add_root(Root& root) noexcept;
-  void remove_root(Root& root) noexcept;
+  void add_root(Root& root) noexcept {
+    roots_.push_back(root);
+    counters_.tasks.add();
+    if (going_ && !root.shielded()) [[unlikely]] root.cancel();
+  }
+  void remove_root(Root& root) noexcept {
+    roots_.remove(root);
+    counters_.tasks.subtract();
+  }
+  std::coroutine_handle<> root_end() const noexcept { return root_end_.handle(); }
   // Those that have not ended, the oldest first.
   template <class Visit>
   void for_each_root(Visit visit) const {
@@ -170,6 +178,7 @@ class Engine {
   const ControlRef control_;
   Timers timers_;
   Submissions submissions_;
+  const RootEnd root_end_;
   Root* ready_first_ = nullptr;
   Root* ready_last_ = nullptr;
   InboxNode* taken_ = nullptr;  // out of the inbox, not delivered yet
@@ -188,6 +197,25 @@ class Engine {
   bool shut_down_ = false;
   Counters counters_;
 };
+
+inline void Root::start(Engine& engine, std::coroutine_handle<> entry, Suspension* before_start, std::string_view name, bool shielded) {
+  if (!name.empty()) set_name(name);
+  engine_ = &engine;
+  const Root* const spawner = thread_state.root;
+  shielded_ = shielded || (spawner != nullptr && (spawner->shielded_ || spawner->masked()));
+  context_.take_snapshot(Context::current());
+  resume_point_ = entry;
+  place_ = before_start;
+  engine.add_root(*this);
+  engine.make_ready(*this);
+}
+
+inline void Root::finish() noexcept {
+  done_ = true;
+  context_.clear();
+  engine_->remove_root(*this);
+  while (DoneListener* const listener = listeners_.pop_front()) listener->root_done(*this);
+}
 
 // The deadline `duration` from now; kNoDeadline for an infinite one.
 int64_t deadline_after(Engine& engine, absl::Duration duration) noexcept;

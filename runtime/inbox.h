@@ -54,14 +54,16 @@ class BasicInbox {
 
   // Any thread. kOntoSleeper: the caller, and only he, has to wake the loop. kRefused: closed, the node is still the caller's.
   Pushed push(InboxNode& node) noexcept {
-    uintptr_t word = word_.load(std::memory_order_relaxed);  // a guess; the exchange checks it
+    // acquire, both loads: pairs with the release of closing, so that who is refused sees all that the loop has done. Else
+    // the word is a guess that the exchange checks.
+    uintptr_t word = word_.load(std::memory_order_acquire);
     do {
       if (word == kClosed) return Pushed::kRefused;
       node.next_ = word == kSleeping || word == kEmpty ? nullptr : reinterpret_cast<InboxNode*>(word);
       // release: pairs with the acquire of take() and close(), the node is complete. acquire on kSleeping is not needed:
       // the writer only writes the eventfd.
     } while (!word_.compare_exchange_weak(word, reinterpret_cast<uintptr_t>(&node), std::memory_order_release,
-                                          std::memory_order_relaxed));
+                                          std::memory_order_acquire));
     return word == kSleeping ? Pushed::kOntoSleeper : Pushed::kQuietly;
   }
 
@@ -98,14 +100,14 @@ class BasicInbox {
   bool close_if_empty() noexcept {
     stay_awake();
     uintptr_t expected = kEmpty;
-    // relaxed: as in prepare_sleep().
-    return word_.compare_exchange_strong(expected, kClosed, std::memory_order_relaxed, std::memory_order_relaxed);
+    // release: pairs with the acquire of push().
+    return word_.compare_exchange_strong(expected, kClosed, std::memory_order_release, std::memory_order_relaxed);
   }
 
   // The loop, at an end without turns: refuses all further nodes and gives what is left.
   InboxNode* close() noexcept {
-    // acquire: pairs with the release of push().
-    return oldest_first(word_.exchange(kClosed, std::memory_order_acquire));
+    // acquire: pairs with the release of push(); release: with the acquire of who is refused.
+    return oldest_first(word_.exchange(kClosed, std::memory_order_acq_rel));
   }
 
   // The node behind `node` in a list of take(), before `node` is delivered.

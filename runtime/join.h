@@ -4,21 +4,17 @@
 //   int n = co_await handle;
 #pragma once
 
-#include <atomic>
 #include <concepts>
 #include <coroutine>
-#include <exception>
-#include <functional>
+#include <stdexcept>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "weir/runtime/awaitable.h"
-#include "weir/runtime/frame.h"
-#include "weir/runtime/loop_handle.h"
-#include "weir/runtime/result.h"
+#include "weir/runtime/join_state.h"
 #include "weir/runtime/root.h"
+#include "weir/runtime/spawned.h"
 
 namespace weir {
 
@@ -27,169 +23,6 @@ class JoinHandle;
 
 namespace internal {
 
-// A spawned task: its root, its result, and who refers to it. Lives in the promise of the coroutine that spawn() makes,
-// until the loop (at the task's end) and the handle have both let go.
-class JoinStateBase : public Root {
- public:
-  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }  // the caller holds one
-  void release() noexcept {
-    // acquire: pairs with the other side's acq_rel decrement, when that one came first.
-    if (references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      let_go();
-    }
-  }
-
-  virtual std::exception_ptr failure() const noexcept = 0;
-
-  // Ended with Cancelled because somebody cancelled it.
-  bool ended_cancelled() const noexcept { return ended_by_cancelled_ && cancelled(); }
-
-  // Somebody takes responsibility for the failure, if there is one.
-  void observe() noexcept { observed_ = true; }
-
-  // Reports a failure that nobody will see.
-  void report() const noexcept;
-
-  LoopControl& control() const noexcept { return *control_; }
-  bool on_own_loop() const noexcept;
-
-  // Any thread.
-  void request_cancel() noexcept;
-
-  // Who waits for the end needs the result after it, also when the handle is dropped meanwhile. On the task's loop.
-  void pin() noexcept { ++pins_; }
-  void unpin() noexcept {
-    if (--pins_ == 0 && done()) release();
-  }
-
- protected:
-  JoinStateBase() = default;
-  ~JoinStateBase();
-
-  void begin(std::coroutine_handle<> entry, std::string_view name, bool shielded);
-  void note_failure() noexcept;  // in the handler of the exception that ended the task
-  void end() noexcept;           // at the final suspension
-  virtual void destroy_frame() noexcept = 0;
-
- private:
-  void let_go() noexcept;
-
-  LoopControl* control_ = nullptr;  // one reference of the engine's batch
-  std::atomic<int> references_{2};
-  int pins_ = 1;  // the task that runs, and those who wait; together they hold one reference
-  bool observed_ = false;
-  bool ended_by_cancelled_ = false;
-};
-
-template <class R>
-class JoinState : public JoinStateBase {
- public:
-  std::exception_ptr failure() const noexcept final { return result.failure(); }
-  Result<R> result;
-
- protected:
-  ~JoinState() = default;
-};
-
-// The coroutine around what was spawned.
-template <class R>
-class Spawned {
- public:
-  class Promise;
-  using promise_type = Promise;
-  explicit Spawned(Promise& promise) noexcept : promise_(promise) {}
-  Promise& promise() const noexcept { return promise_; }
-
- private:
-  Promise& promise_;
-};
-
-template <class R>
-class SpawnedPromiseBase : public JoinState<R> {
- public:
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
-  static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
-
-  std::suspend_always initial_suspend() const noexcept { return {}; }
-  class FinalAwaiter {
-   public:
-    FinalAwaiter() = default;
-    bool await_ready() const noexcept { return false; }
-    template <class Promise>
-    void await_suspend(std::coroutine_handle<Promise> ended) const noexcept {
-      ended.promise().finished();  // may destroy the frame
-    }
-    void await_resume() const noexcept {}
-  };
-  FinalAwaiter final_suspend() const noexcept { return {}; }
-  void unhandled_exception() noexcept {
-    this->note_failure();
-    this->result.set_failure(std::current_exception());
-  }
-  void finished() noexcept { this->end(); }
-
- protected:
-  ~SpawnedPromiseBase() = default;
-};
-
-template <class R>
-class SpawnedPromiseReturn : public SpawnedPromiseBase<R> {
- public:
-  template <class U>
-  void return_value(U&& value) {
-    this->result.set_value(std::forward<U>(value));
-  }
-
- protected:
-  ~SpawnedPromiseReturn() = default;
-};
-template <>
-class SpawnedPromiseReturn<void> : public SpawnedPromiseBase<void> {
- public:
-  void return_void() noexcept { result.set_value(); }
-
- protected:
-  ~SpawnedPromiseReturn() = default;
-};
-
-template <class R>
-class Spawned<R>::Promise final : public SpawnedPromiseReturn<R> {
- public:
-  Spawned get_return_object() noexcept { return Spawned(*this); }
-  void begin(std::string_view name, bool shielded) {
-    JoinStateBase::begin(std::coroutine_handle<Promise>::from_promise(*this), name, shielded);
-  }
-
- private:
-  void destroy_frame() noexcept override {
-    internal::destroy_frame(std::coroutine_handle<Promise>::from_promise(*this));
-  }
-};
-
-// What was spawned is moved into a local, so that it is gone when the task has ended, whoever keeps the handle.
-template <class R, class A>
-Spawned<R> drive(A awaitable) {
-  A own(std::move(awaitable));
-  co_return co_await std::move(own);
-}
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsubobject-linkage"  // the frame of a coroutine that holds a lambda, for g++ 12
-#endif
-template <class R, class Fn, class... Args>
-Spawned<R> drive_call(Fn fn, Args... args) {
-  Fn own_fn(std::move(fn));
-  std::tuple<Args...> own_args(std::move(args)...);
-  Root::current().throw_if_interrupted();  // cancelled before it started: it never does
-  auto call = [&own_fn](Args&... held) { return std::invoke(own_fn, std::forward<Args>(held)...); };
-  auto awaitable = std::apply(call, own_args);
-  co_return co_await std::move(awaitable);
-}
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
 // Waits for a task's end. kLeave: a cancel of who waits leaves the task alone. kOwn: it cancels the task, and waits on.
 enum class JoinKind : bool { kLeave, kOwn };
 
@@ -197,20 +30,36 @@ class JoinAwaiterBase : public Suspension, public DoneListener {
  public:
   JoinAwaiterBase(JoinStateBase& state, JoinKind kind) noexcept : state_(state), kind_(kind) {}
 
-  bool await_ready() const;
-  void await_suspend(std::coroutine_handle<> point) noexcept;
+  bool await_ready() const {
+    if (kind_ == JoinKind::kLeave) Root::current().throw_if_interrupted();
+    if (!state_.on_own_loop()) [[unlikely]] throw_foreign();
+    if (&state_ == thread_state.root) [[unlikely]] throw_own();
+    return state_.done();
+  }
+  void await_suspend(std::coroutine_handle<> point) noexcept {
+    root_ = thread_state.root;
+    state_.hold();
+    root_->wait(point, *this);
+    state_.listen(*this);
+    if (kind_ == JoinKind::kOwn && root_->interrupted()) state_.cancel();
+  }
 
  protected:
   ~JoinAwaiterBase() {
-    if (root_ != nullptr) state_.unpin();
+    if (root_ != nullptr) state_.let_go();
   }
-  void check_ended() const;  // throws Cancelled when the wait was given up
+  void check_ended() const {
+    if (!state_.done()) throw Cancelled();  // the wait was given up
+  }
 
   JoinStateBase& state_;
 
  private:
+  [[noreturn]] static void throw_foreign();
+  [[noreturn]] static void throw_own();
+
   void cancel() noexcept final;
-  void root_done(Root& root) noexcept final;
+  void root_done(Root&) noexcept final { root_->ready(); }
 
   const JoinKind kind_;
   Root* root_ = nullptr;
@@ -250,7 +99,8 @@ struct JoinAccess;
 // lvalue (copied out if it can be, so that it can be awaited again). Cancelling who awaits leaves the task alone; a
 // handle that is moved into gather, race, timeout or a TaskGroup is cancelled with it.
 //
-// Any thread: cancel(), and dropping the handle, which detaches the task. Of a task that fails and is never awaited the
+// Any thread: cancel(), and dropping the handle, which detaches the task; elsewhere than on its loop both are messages to
+// that, without an allocation for the drop. Of a task that fails and is never awaited the
 // exception goes to LoopOptions::on_unhandled, once.
 template <class R>
 class [[nodiscard("a dropped JoinHandle detaches its task: say (void) if you mean it")]] JoinHandle {
@@ -263,7 +113,7 @@ class [[nodiscard("a dropped JoinHandle detaches its task: say (void) if you mea
     return *this;
   }
   ~JoinHandle() {
-    if (state_ != nullptr) state_->release();
+    if (state_ != nullptr) state_->drop();
   }
 
   // Whether the task has ended, in whatever way. On its loop.
@@ -337,10 +187,22 @@ JoinHandle<R> begin(Spawned<R> spawned, std::string_view name, bool shielded = f
   return JoinAccess::make<R>(promise);
 }
 
+// What is spawned is moved into a place of the task's own, and gone when the task has ended, whoever keeps the handle.
+template <class A>
+JoinHandle<awaited_t<A>> begin(A awaitable, std::string_view name, bool shielded = false) {
+  using R = awaited_t<A>;
+  if constexpr (std::is_same_v<A, Task<R>>) {
+    auto* const task = new SpawnedTask<R>(std::move(awaitable));
+    task->begin(name, shielded);
+    return JoinAccess::make<R>(*task);
+  } else {
+    return internal::begin(drive<R, A>(std::move(awaitable)), name, shielded);
+  }
+}
+
 template <class A>
 JoinHandle<awaited_t<A>> spawn_owned(A awaitable, std::string_view name = {}, bool shielded = false) {
-  auto own = internal::owned(std::move(awaitable));
-  return internal::begin(drive<awaited_t<A>, decltype(own)>(std::move(own)), name, shielded);
+  return internal::begin(internal::owned(std::move(awaitable)), name, shielded);
 }
 
 }  // namespace internal
@@ -350,7 +212,7 @@ JoinHandle<awaited_t<A>> spawn_owned(A awaitable, std::string_view name = {}, bo
 template <class A>
   requires internal::Awaitable<A>
 JoinHandle<internal::awaited_t<A>> spawn(A awaitable, std::string_view name = {}) {
-  return internal::begin(internal::drive<internal::awaited_t<A>, A>(std::move(awaitable)), name);
+  return internal::begin(std::move(awaitable), name);
 }
 
 // The same for fn(args...), called when the task starts. The function object and the arguments are kept until the task

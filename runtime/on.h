@@ -131,18 +131,7 @@ class TypedRemoteCall final : public RemoteCall {
   }
   void take_result() noexcept override {
     auto& ended = JoinAccess::state(handle_);
-    if (std::exception_ptr failure = ended.failure()) {
-      ended.result.reset();  // one reference, that goes over: the exception is destroyed where it is caught
-      result_.set_failure(std::move(failure));
-    } else if constexpr (std::is_void_v<R>) {
-      result_.set_value();
-    } else {
-      try {
-        result_.set_value(ended.result.take());
-      } catch (...) {
-        result_.set_failure(std::current_exception());
-      }
-    }
+    result_.take_over(ended.result);  // an exception with its one reference: it is destroyed where it is caught
     ended.observe();
     const JoinHandle<R> gone(std::move(handle_));
   }

@@ -27,6 +27,20 @@ class Result {
     state_ = State::kFailure;
   }
 
+  // What another ended with, which becomes empty; the failure of moving its value, if that throws.
+  void take_over(Result& other) noexcept {
+    if (other.state_ == State::kFailure) set_failure(std::move(other.failure_));
+    if (other.state_ == State::kValue) {
+      try {
+        set_value(static_cast<T&&>(other.value_));
+      } catch (...) {
+        set_failure(std::current_exception());
+      }
+    }
+    other.reset();
+  }
+
+  bool empty() const noexcept { return state_ == State::kEmpty; }
   bool has_value() const noexcept { return state_ == State::kValue; }
   std::exception_ptr failure() const noexcept { return state_ == State::kFailure ? failure_ : nullptr; }
 
@@ -63,6 +77,11 @@ class Result<T&> {
  public:
   void set_value(T& value) noexcept { value_ = std::addressof(value); }
   void set_failure(std::exception_ptr failure) noexcept { failure_ = std::move(failure); }
+  void take_over(Result& other) noexcept {
+    value_ = std::exchange(other.value_, nullptr);
+    failure_ = std::exchange(other.failure_, nullptr);
+  }
+  bool empty() const noexcept { return value_ == nullptr && !failure_; }
   bool has_value() const noexcept { return value_ != nullptr; }
   std::exception_ptr failure() const noexcept { return failure_; }
   T& value() {
@@ -92,6 +111,11 @@ class Result<void> {
  public:
   void set_value() noexcept { done_ = true; }
   void set_failure(std::exception_ptr failure) noexcept { failure_ = std::move(failure); }
+  void take_over(Result& other) noexcept {
+    done_ = std::exchange(other.done_, false);
+    failure_ = std::exchange(other.failure_, nullptr);
+  }
+  bool empty() const noexcept { return !done_ && !failure_; }
   bool has_value() const noexcept { return done_; }
   std::exception_ptr failure() const noexcept { return failure_; }
   void value() {

@@ -83,29 +83,36 @@ void Root::unlisten(DoneListener& listener) noexcept {
   if (listeners_.contains(listener)) listeners_.remove(listener);
 }
 
-void Root::start(Engine& engine, std::coroutine_handle<> entry, std::string_view name, bool shielded) {
-  if (!name.empty()) {
-    name_ = new char[name.size() + 1];
-    std::memcpy(name_, name.data(), name.size());
-    name_[name.size()] = '\0';
+void Root::set_name(std::string_view name) {
+  name_ = new char[name.size() + 1];
+  std::memcpy(name_, name.data(), name.size());
+  name_[name.size()] = '\0';
+}
+
+std::coroutine_handle<> Root::root_end() const noexcept { return engine_->root_end(); }
+
+class RootEnd::Coroutine {
+ public:
+  class promise_type {
+   public:
+    Coroutine get_return_object() noexcept { return Coroutine(std::coroutine_handle<promise_type>::from_promise(*this)); }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    std::suspend_always final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    void unhandled_exception() const noexcept { std::terminate(); }
+  };
+  explicit Coroutine(std::coroutine_handle<> own_frame) noexcept : frame(own_frame) {}
+  std::coroutine_handle<> frame;
+};
+
+RootEnd::Coroutine RootEnd::body() {
+  for (;;) {
+    thread_state.root->ended();
+    co_await std::suspend_always();
   }
-  engine_ = &engine;
-  const Root* const spawner = thread_state.root;
-  shielded_ = shielded || (spawner != nullptr && (spawner->shielded_ || spawner->masked()));
-  context_ = Context::current();
-  resume_point_ = entry;
-  engine.add_root(*this);
-  engine.make_ready(*this);
 }
 
-Root::~Root() { delete[] name_; }
-
-void Root::finish() noexcept {
-  done_ = true;
-  context_ = Context();
-  engine_->remove_root(*this);
-  while (DoneListener* const listener = listeners_.pop_front()) listener->root_done(*this);
-}
+RootEnd::RootEnd() : frame_(body().frame) {}
 
 void YieldAwaiter::await_suspend(std::coroutine_handle<> point) noexcept {
   Root& root = *thread_state.root;

@@ -162,20 +162,31 @@ class Root {
   Root() = default;
   Root(const Root&) = delete;
   Root& operator=(const Root&) = delete;
-  ~Root();
+  ~Root() {
+    if (name_ != nullptr) [[unlikely]] delete[] name_;
+  }
 
-  // Enters the loop's list and its ready queue, with a snapshot of the caller's context.
-  void start(Engine& engine, std::coroutine_handle<> entry, std::string_view name, bool shielded);
+  // Inline in engine.h. Enters the loop's list and its ready queue, with a snapshot of the caller's context. A cancel that comes before the
+  // first turn is told to `before_start`, which does not call ready() but may skip_to_end(); null: the coroutine asks
+  // throw_if_interrupted().
+  void start(Engine& engine, std::coroutine_handle<> entry, Suspension* before_start, std::string_view name, bool shielded);
 
-  // The coroutine has ended, its result is stored: leaves the list, tells the listeners.
+  // The coroutine that calls ended() for the root that runs: what a Task goes on with at its end if nobody awaits it.
+  std::coroutine_handle<> root_end() const noexcept;
+  void skip_to_end() noexcept { resume_point_ = root_end(); }
+  virtual void ended() noexcept = 0;
+
+  // Inline in engine.h. The coroutine has ended, its result is stored: leaves the list, tells the listeners.
   void finish() noexcept;
 
  private:
   friend class CancelScope;
   friend class Engine;
+  friend class RootEnd;
 
   [[noreturn]] static void throw_cancelled();
   [[noreturn]] static void throw_outside();
+  void set_name(std::string_view name);
   bool masked() const noexcept { return level_ != &cancels_; }
   void refresh() noexcept;  // after a level's count, or the innermost level, has changed
   void tell_place() noexcept;
@@ -184,7 +195,7 @@ class Root {
   Root* next_ready_ = nullptr;
   Root* next_told_ = nullptr;        // in the list of tell_place()
   std::coroutine_handle<> resume_point_;
-  Suspension* place_ = nullptr;      // only while waiting and not yet told of a cancel
+  Suspension* place_ = nullptr;      // only while waiting, or before the start, and not yet told of a cancel
   unsigned* level_ = &cancels_;      // the count of the innermost level, see CancelScope
   IntrusiveList<DoneListener, &DoneListener::previous_, &DoneListener::following_> listeners_;
   Root* previous_ = nullptr;         // the loop's list of live roots
@@ -202,6 +213,7 @@ inline void Root::run() {
   ThreadState& state = thread_state;
   Context* const context = Context::exchange_current(&context_);
   state.root = this;
+  place_ = nullptr;
   std::coroutine_handle<> point = std::exchange(resume_point_, nullptr);
   do {
     state.next = nullptr;
@@ -211,6 +223,22 @@ inline void Root::run() {
   state.root = nullptr;
   Context::exchange_current(context);
 }
+
+// One coroutine a loop, never at its end itself: see Root::root_end().
+class RootEnd {
+ public:
+  RootEnd();
+  RootEnd(const RootEnd&) = delete;
+  RootEnd& operator=(const RootEnd&) = delete;
+  ~RootEnd() { frame_.destroy(); }
+  std::coroutine_handle<> handle() const noexcept { return frame_; }
+
+ private:
+  class Coroutine;
+  static Coroutine body();
+
+  std::coroutine_handle<> frame_;
+};
 
 // Lets go of the root that runs now and goes on behind all that are ready.
 class YieldAwaiter {

@@ -32,6 +32,7 @@ class Task;
 namespace internal {
 
 [[noreturn]] void throw_task_is_spent();
+struct TaskAccess;
 
 class TaskPromiseBase {
  public:
@@ -117,9 +118,23 @@ class [[nodiscard("a Task does nothing until it is awaited: co_await it, or spaw
 
  private:
   friend promise_type;
+  friend struct internal::TaskAccess;
   explicit Task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
 
   std::coroutine_handle<promise_type> frame_;
+};
+
+// For what starts a Task without awaiting it.
+struct internal::TaskAccess {
+  template <class T>
+  static std::coroutine_handle<TaskPromise<T>> frame(const Task<T>& task) noexcept {
+    return task.frame_;
+  }
+  // Awaited before, or moved from.
+  template <class T>
+  static bool spent(const Task<T>& task) noexcept {
+    return !task.frame_ || task.frame_.promise().continuation;
+  }
 };
 
 template <class T>

@@ -20,8 +20,8 @@ class TaskGroup::State {
   // A child keeps its task's result alive until it has ended.
   class Child final : public DoneListener {
    public:
-    Child(State& group, JoinStateBase& state) noexcept : group_(&group), state_(state) { state.retain(); }
-    ~Child() { state_.release(); }
+    Child(State& group, JoinStateBase& state) noexcept : group_(&group), state_(state) { state.hold(); }
+    ~Child() { state_.let_go(); }
     void orphan() noexcept { group_ = nullptr; }
     void cancel() noexcept { state_.cancel(); }
     void root_done(Root&) noexcept override {

@@ -103,6 +103,36 @@ TEST(SpawnTest, WhatIsCancelledBeforeItStartsNeverRuns) {
   EXPECT_THAT(loop.reports(), IsEmpty());
 }
 
+TEST(SpawnTest, ASpentTaskIsALogicError) {
+  TestLoop loop;
+  const auto body = []() -> Task<> {
+    Task<int> once = give(1);
+    Task<int> taken = std::move(once);
+    EXPECT_THROW((void)co_await spawn(std::move(once)), std::logic_error);  // NOLINT: moved from
+    EXPECT_EQ(co_await std::move(taken), 1);
+    EXPECT_THROW((void)co_await spawn(std::move(taken)), std::logic_error);
+  };
+  loop.run(body());
+}
+
+// What a task holds goes with its end, not with its handle.
+TEST(SpawnTest, ItsParametersGoWhenItHasEnded) {
+  TestLoop loop;
+  const auto body = []() -> Task<> {
+    auto token = std::make_shared<int>(7);
+    const auto read = [](std::shared_ptr<int> number) -> Task<int> { co_return *number; };
+    JoinHandle<int> handle = spawn(read(token));
+    EXPECT_EQ(token.use_count(), 2);
+    EXPECT_EQ(co_await handle, 7);
+    EXPECT_EQ(token.use_count(), 1);
+    JoinHandle<int> never = spawn(read(token));
+    never.cancel();
+    EXPECT_THROW((void)co_await never, Cancelled);
+    EXPECT_EQ(token.use_count(), 1);
+  };
+  loop.run(body());
+}
+
 TEST(SpawnTest, OffALoopIsALookupError) {
   EXPECT_THROW((void)spawn(give(1)), LookupError);
   const auto function = [] { return give(1); };
@@ -375,6 +405,83 @@ TEST(JoinThreadsTest, AwaitedOnAnotherLoopIsALogicError) {
     const auto wait = [&]() -> Task<> { co_await handle; };
     EXPECT_THROW(other.run(wait()), std::logic_error);
   }).join();
+}
+
+// Says where it is destroyed; moved-from ones do not count.
+class Tells {
+ public:
+  explicit Tells(std::atomic<std::thread::id>& where) : where_(&where) {}
+  Tells(Tells&& other) noexcept : where_(std::exchange(other.where_, nullptr)) {}
+  ~Tells() {
+    if (where_ != nullptr) where_->store(std::this_thread::get_id());
+  }
+
+ private:
+  std::atomic<std::thread::id>* where_;
+};
+
+TEST(JoinThreadsTest, WhatAnotherThreadDropsEndsOnItsLoop) {
+  TestLoop loop;
+  std::atomic<std::thread::id> where{};
+  JoinHandle<Tells> handle;
+  const auto body = [&]() -> Task<> {
+    handle = spawn([&where]() -> Task<Tells> { co_return Tells(where); });
+    while (!handle.done()) co_await yield();
+    std::thread([&handle] { handle = JoinHandle<Tells>(); }).join();
+    EXPECT_EQ(where.load(), std::thread::id());  // on its way
+    while (where.load() == std::thread::id()) co_await yield();
+  };
+  loop.run(body());
+  EXPECT_EQ(where.load(), std::this_thread::get_id());
+}
+
+TEST(JoinThreadsTest, AHandleDroppedAfterItsLoopEndsWhereItIs) {
+  TestLoop loop;
+  std::atomic<std::thread::id> where{};
+  JoinHandle<Tells> handle;
+  const auto body = [&]() -> Task<> {
+    handle = spawn([&where]() -> Task<Tells> { co_return Tells(where); });
+    while (!handle.done()) co_await yield();
+  };
+  loop.run(body());
+  loop.destroy();
+  std::thread other([&handle] { handle = JoinHandle<Tells>(); });
+  const std::thread::id id = other.get_id();
+  other.join();
+  EXPECT_EQ(where.load(), id);
+}
+
+// The handle is gone, and the task has ended, before the cancel of another thread is delivered.
+TEST(JoinThreadsTest, ACancelOnItsWayOutlivesTheHandle) {
+  TestLoop loop;
+  const auto body = []() -> Task<> {
+    for (const bool ends_first : {false, true}) {
+      bool cancelled = false;
+      const auto work = [&cancelled, ends_first]() -> Task<> {
+        if (ends_first) co_return;
+        try {
+          co_await forever();
+        } catch (const Cancelled&) {
+          cancelled = true;
+          throw;
+        }
+      };
+      JoinHandle<> handle = spawn(work());
+      while (ends_first && !handle.done()) co_await yield();
+      if (!ends_first) co_await yield();  // it waits
+      std::thread([&handle] {
+        handle.cancel();
+        handle.cancel();
+      }).join();
+      handle = JoinHandle<>();
+      bool delivered = false;  // what was sent before
+      LoopHandle::current().post([&delivered] { delivered = true; });
+      while (!delivered) co_await yield();
+      co_await yield();
+      EXPECT_EQ(cancelled, !ends_first);
+    }
+  };
+  loop.run(body());
 }
 
 // Handles are cancelled and dropped by other threads while their tasks start, run, fail and end.

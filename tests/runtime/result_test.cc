@@ -69,6 +69,50 @@ void rethrows_the_same() {
   EXPECT_EQ(result.failure(), nullptr);
 }
 
+TEST(ResultTest, TakesOverWhatAnotherEndedWith) {
+  Result<std::unique_ptr<int>> from, to;
+  EXPECT_TRUE(to.empty());
+  from.set_value(std::make_unique<int>(5));
+  to.take_over(from);
+  EXPECT_TRUE(from.empty());
+  EXPECT_EQ(*to.take(), 5);
+  Result<std::unique_ptr<int>> failed, after;
+  const std::exception_ptr failure = std::make_exception_ptr(std::runtime_error("x"));
+  failed.set_failure(failure);
+  after.take_over(failed);
+  EXPECT_TRUE(failed.empty());
+  EXPECT_EQ(after.failure(), failure);
+
+  int target = 0;
+  Result<int&> reference, other;
+  reference.set_value(target);
+  other.take_over(reference);
+  EXPECT_TRUE(reference.empty());
+  EXPECT_EQ(&other.take(), &target);
+  Result<void> done, told;
+  done.set_value();
+  told.take_over(done);
+  EXPECT_TRUE(done.empty() && told.has_value());
+}
+
+TEST(ResultTest, AValueThatCannotMoveIsAFailure) {
+  struct Sticky {
+    Sticky() = default;
+    Sticky(Sticky&&) { throw std::runtime_error("sticky"); }
+  };
+  Result<Sticky> to;
+  {
+    Result<Sticky> from;
+    struct Makes {
+      operator Sticky() const { return {}; }
+    };
+    from.set_value(Makes());
+    to.take_over(from);
+    EXPECT_TRUE(from.empty());
+  }
+  EXPECT_NE(to.failure(), nullptr);
+}
+
 TEST(ResultTest, Failures) {
   rethrows_the_same<int>();
   rethrows_the_same<int&>();
