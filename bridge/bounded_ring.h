@@ -51,13 +51,16 @@
 //   counts them all.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <limits>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -118,7 +121,7 @@ class BoundedRing {
   // Sleeps while the queue is full. False: closed, and `item` is untouched, or was queued for nobody.
   bool put(T&& item) {
     if (closed()) return false;
-    if (put_ - head_seen_ >= limit_ && !wait_for_room()) return false;
+    if (put_ - head_seen_ >= limit_ && !wait_for_room()) [[unlikely]] return false;
     blocks_.put(std::move(item));
     publish_item();
     return true;
@@ -171,9 +174,9 @@ class BoundedRing {
 
   // Takes the next item. kEnd: finished, and every item has been taken; see take_error().
   RingGet get(std::optional<T>& item) {
-    if (taken_ == tail_seen_ && !look_for_items()) return ended_ ? RingGet::kEnd : RingGet::kEmpty;
+    if (taken_ == tail_seen_ && !look_for_items()) [[unlikely]] return ended_ ? RingGet::kEnd : RingGet::kEmpty;
     item.emplace(std::move(blocks_.front()));
-    take_one();
+    drop_front(1);
     return RingGet::kItem;
   }
 
@@ -181,9 +184,17 @@ class BoundedRing {
   size_t get_some(std::vector<T>& items, size_t count) {
     size_t got = 0;
     while (got < count && (taken_ != tail_seen_ || look_for_items())) {
-      items.push_back(std::move(blocks_.front()));
-      take_one();
-      ++got;
+      size_t run = 1;
+      if constexpr (std::is_nothrow_move_constructible_v<T>) {  // else a throw would lose those of the run before it
+        const size_t there = std::min<uint64_t>(count - got, tail_seen_ - taken_);
+        T* const first = &blocks_.front();
+        run = std::min({there, blocks_.in_a_row(), static_cast<size_t>(credit_)});
+        items.insert(items.end(), std::make_move_iterator(first), std::make_move_iterator(first + run));
+      } else {
+        items.push_back(std::move(blocks_.front()));
+      }
+      drop_front(run);
+      got += run;
     }
     return got;
   }
@@ -225,6 +236,8 @@ class BoundedRing {
   static constexpr uint32_t kProducerLight = 16;
   static constexpr size_t kUnboundedSpares = 4;
 
+  // What is needed once in many items is kept out of line, so that put() and get() are small enough to be inlined.
+
   // ---- The producing thread ----
 
   void publish_item() {
@@ -238,7 +251,7 @@ class BoundedRing {
       tail_.store(put_, std::memory_order_seq_cst);  // pairs with look_for_items() and wait()
       state = state_.load(std::memory_order_seq_cst);
     }
-    if ((state & kReaderWaits) != 0) {
+    if ((state & kReaderWaits) != 0) [[unlikely]] {
       notify_reader();
     } else if (!light_ && ++unawaited_ >= light_after_) {
       // Pairs with wait()'s read-modify-write: one of them is later. A flag that is set already is seen with the next
@@ -248,7 +261,7 @@ class BoundedRing {
     }
   }
 
-  void notify_reader() {
+  [[gnu::noinline]] void notify_reader() {
     light_ = false;
     unawaited_ = 0;
     // Pairs with cancel_wait(): who clears the flag decides. Acquire: pairs with wait(), what notify() uses is the
@@ -260,7 +273,7 @@ class BoundedRing {
   }
 
   // False: closed.
-  bool wait_for_room() {
+  [[gnu::noinline]] bool wait_for_room() {
     for (;;) {
       head_seen_ = head_.load(std::memory_order_relaxed);  // as in try_put()
       if (put_ - head_seen_ < limit_) return true;
@@ -286,7 +299,7 @@ class BoundedRing {
   // ---- The reader's thread ----
 
   // False: nothing is there; ended_ says whether anything will come.
-  bool look_for_items() {
+  [[gnu::noinline]] bool look_for_items() {
     // Before tail_: pairs with finish(), which comes after the last item.
     const bool finished = (state_.load(std::memory_order_acquire) & kFinished) != 0;
     tail_seen_ = tail_.load(std::memory_order_acquire);  // pairs with publish_item(): the items are there
@@ -296,15 +309,15 @@ class BoundedRing {
     return false;
   }
 
-  void take_one() {
-    blocks_.pop();
-    ++taken_;
+  void drop_front(size_t count) {
+    blocks_.pop(count);
+    taken_ += count;
     set(got_count_, taken_);
     if (taken_ - published_ >= credit_) publish_taken(limit_ - limit_ / 2);
   }
 
   // Tells the producer what is free, and wakes it if it sleeps and at least `room` items fit. True: woken.
-  bool publish_taken(uint64_t room) {
+  [[gnu::noinline]] bool publish_taken(uint64_t room) {
     if (published_ != taken_) {
       published_ = taken_;
       head_.store(taken_, std::memory_order_seq_cst);  // pairs with the loads of head_: the slots are free

@@ -127,12 +127,7 @@ class IteratorWrapper {
     bool await_ready() {
       internal::Root::current().throw_if_interrupted();
       if (state_.closed()) return true;
-      if (state_.waiting() != nullptr) internal::throw_second_reader();
-      if (!state_.started()) {
-        state_.start();
-      } else {
-        state_.check_loop();
-      }
+      if (!state_.readable_here()) [[unlikely]] begin();
       got_ = state_.ring.get(item_);
       return got_ != internal::RingGet::kEmpty && ++ready_in_a_row_ < internal::kReadyItemsMax;
     }
@@ -151,6 +146,7 @@ class IteratorWrapper {
       return true;
     }
     std::optional<T> await_resume() {
+      if (got_ == internal::RingGet::kItem) [[likely]] return std::move(item_);
       if (given_up_) throw Cancelled();
       if (waits_) state_.set_waiting(nullptr);
       if (state_.closed() && !item_) return std::nullopt;
@@ -164,6 +160,11 @@ class IteratorWrapper {
     }
 
    private:
+    void begin() {
+      if (state_.waiting() != nullptr) internal::throw_second_reader();
+      if (state_.started()) return state_.check_loop();
+      state_.start();
+    }
     void cancel() noexcept override {
       if (!state_.ring.cancel_wait()) return;  // the notice is on its way, with an item or the end
       given_up_ = true;

@@ -41,28 +41,34 @@ class RingBlocks {
   // The producer. Makes an item in the next slot; if that throws, nothing has changed.
   template <class... Args>
   void put(Args&&... args) {
-    if (producer_.block == nullptr || producer_.index == items_per_block_) append_block();
+    if (producer_.block == nullptr || producer_.index == items_per_block_) [[unlikely]] append_block();
     std::construct_at(producer_.block->slot(producer_.index), std::forward<Args>(args)...);
     ++producer_.index;
   }
 
   // The reader, who knows that there is an item. front() stays until pop(), which destroys it.
   T& front() {
-    if (reader_.block == nullptr) {
-      reader_.block = first_;
-    } else if (reader_.index == items_per_block_) {
-      Block* const emptied = std::exchange(reader_.block, reader_.block->next);
-      reader_.index = 0;
-      give_back(emptied);
-    }
+    if (reader_.block == nullptr || reader_.index == items_per_block_) [[unlikely]] go_to_next_block();
     return *reader_.block->slot(reader_.index);
   }
-  void pop() {
-    std::destroy_at(reader_.block->slot(reader_.index));
-    ++reader_.index;
+  void pop(size_t count = 1) {
+    std::destroy_n(reader_.block->slot(reader_.index), count);
+    reader_.index += count;
   }
+  // How many slots lie behind front() in one piece of memory, its own included. After front().
+  size_t in_a_row() const { return items_per_block_ - reader_.index; }
 
  private:
+  [[gnu::noinline]] void go_to_next_block() {
+    if (reader_.block == nullptr) {
+      reader_.block = first_;
+      return;
+    }
+    Block* const emptied = std::exchange(reader_.block, reader_.block->next);
+    reader_.index = 0;
+    give_back(emptied);
+  }
+
   struct Block {
     Block* next = nullptr;  // in the chain, or in a pile of emptied blocks
 
@@ -73,7 +79,7 @@ class RingBlocks {
   static constexpr size_t kAlignment = std::max<size_t>(64, alignof(T));
   static constexpr size_t kSlotsOffset = (sizeof(Block) + alignof(T) - 1) / alignof(T) * alignof(T);
 
-  void append_block() {
+  [[gnu::noinline]] void append_block() {
     if (producer_.spares == nullptr) {
       // Pairs with give_back()'s push: what the reader did with the blocks is done.
       producer_.spares = emptied_.exchange(nullptr, std::memory_order_acquire);

@@ -42,6 +42,7 @@ void StreamStateBase::start() {
     throw;
   }
   started_ = true;
+  readable_on_ = control_.get();
   annex.job_started();
   annex.add(*this);
   if (bounded_) engine.add_idle_hook(*this);

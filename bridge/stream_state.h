@@ -56,6 +56,8 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   bool started() const noexcept { return started_; }
   void start();
   void check_loop() const;  // once started: std::logic_error on another loop than the one that started it
+  // Started by the loop that runs here, and nobody waits: all that a next() has to know when items are there.
+  bool readable_here() const noexcept { return readable_on_ == current_control; }
   bool ended() const noexcept { return ended_; }
   // Any thread: nobody wants more.
   void close() noexcept;
@@ -63,7 +65,10 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   void reached_end() noexcept { closed_.store(true, std::memory_order_relaxed); }   // the consumer has seen the end
 
   // A next() that waits for a notice, or a close() that waits for the end.
-  void set_waiting(Root* root) noexcept { waiting_ = root; }
+  void set_waiting(Root* root) noexcept {
+    waiting_ = root;
+    readable_on_ = root == nullptr ? control_.get() : nullptr;
+  }
   Root* waiting() const noexcept { return waiting_; }
   class EndWaiter;
   void add(EndWaiter& waiter) noexcept;
@@ -127,6 +132,7 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   bool started_ = false;
   bool ended_ = false;
   Root* waiting_ = nullptr;
+  const LoopControl* readable_on_ = nullptr;
   EndWaiter* end_waiters_ = nullptr;
 };
 

@@ -193,6 +193,24 @@ TEST(BoundedRing, GetSomeTakesUpToTheCount) {
   EXPECT_EQ(items, (std::vector<int>{0, 1, 2, 3, 4}));
 }
 
+// Runs of items end at blocks, at what is there, at the count, and at a quarter of the limit.
+TEST(BoundedRing, ABatchGoesOverBlocksAndGivesTheRoomBack) {
+  SleepingReader reader;
+  BoundedRing<std::unique_ptr<int>> ring({.max_size = 20, .items_per_block = 7}, reader);
+  int put = 0;
+  int got = 0;
+  for (size_t count = 1; count < 60; ++count) {
+    auto item = std::make_unique<int>(put);
+    while (ring.try_put(item)) item = std::make_unique<int>(++put);
+    std::vector<std::unique_ptr<int>> items;
+    items.push_back(nullptr);
+    EXPECT_EQ(ring.get_some(items, count), std::min<size_t>(count, 20));
+    for (size_t i = 1; i < items.size(); ++i) EXPECT_EQ(*items[i], got++);
+    (void)ring.wake_producer_if_room();  // publishes what is left of a quarter
+  }
+  EXPECT_EQ(ring.counters().got, static_cast<uint64_t>(got));
+}
+
 TEST(BoundedRing, QueuedItemsAreDestroyedWithIt) {
   auto token = std::make_shared<int>(1);
   {
@@ -230,6 +248,20 @@ TEST(BoundedRing, AMoveThatThrowsLosesNothing) {
   EXPECT_EQ(ring.get(item), RingGet::kItem);
   EXPECT_EQ(item->value, 2);
   EXPECT_EQ(ring.get(item), RingGet::kEmpty);
+}
+
+TEST(BoundedRing, ABatchThatThrowsKeepsWhatItHas) {
+  SleepingReader reader;
+  BoundedRing<ThrowsWhenMoved> ring({.max_size = 4}, reader);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(ring.put(ThrowsWhenMoved(i)));
+  std::vector<ThrowsWhenMoved> items;
+  items.reserve(3);
+  EXPECT_EQ(ring.get_some(items, 1), 1u);
+  ThrowsWhenMoved::armed = true;
+  EXPECT_THROW(ring.get_some(items, 2), std::runtime_error);
+  ThrowsWhenMoved::armed = false;
+  EXPECT_EQ(ring.get_some(items, 5), 2u);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(items[static_cast<size_t>(i)].value, i);
 }
 
 TEST(BoundedRing, OverAlignedItems) {

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <regex>
 #include <string>
 
@@ -19,6 +20,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "weir/runtime/kernel_support.h"
+#include "weir/tools/bench/awake.h"
 #include "weir/tools/bench/peers/peers.h"
 #include "weir/tools/bench/report.h"
 #include "weir/tools/bench/rows.h"
@@ -28,6 +30,7 @@ ABSL_FLAG(std::string, json, "", "Writes the results to this file, too.");
 ABSL_FLAG(std::string, plot, "", "Draws the ratios into this SVG file; needs gnuplot.");
 ABSL_FLAG(bool, markdown, false, "Prints the table of README.md instead.");
 ABSL_FLAG(bool, quick, false, "Short rounds, fewer of them: within a minute, with wider intervals.");
+ABSL_FLAG(bool, awake, true, "Keeps the processors from falling asleep, whose waking would hide what is measured.");
 ABSL_FLAG(bool, list, false, "Only names the rows.");
 
 namespace weir::bench {
@@ -60,6 +63,8 @@ int bench() {
   for (const std::string& peer : peers::missing()) {
     std::fprintf(stderr, "bench: %s is not installed and is left out; tools/setup --bench installs it\n", peer.c_str());
   }
+  std::optional<Awake> awake;
+  if (absl::GetFlag(FLAGS_awake)) awake.emplace();
   const std::regex filter(absl::GetFlag(FLAGS_filter));
   std::vector<RowResult> results;
   for (size_t i = 0; i < rows.size(); ++i) {
