@@ -50,6 +50,21 @@ TEST(BenchTest, ListsItsRows) {
   EXPECT_THAT(run.output(), HasSubstr("spawn"));
 }
 
+TEST(BenchTest, MeasuresWhatGrows) {
+  Subprocess run(bench({"--grow", "--quick", "--filter=grow/(post|connection|stream)/100$"}));
+  EXPECT_EQ(run.wait(), 0) << run.errors();
+  for (const char* name : {"\npost ", "\nconnection ", "\nstream "}) EXPECT_THAT(run.output(), HasSubstr(name));
+  EXPECT_THAT(run.output(), Not(HasSubstr("not measured")));
+}
+
+TEST(BenchTest, MeasuresALoopThatIsBusyAndTwoLoopsAtOnePort) {
+  Subprocess run(bench({"--quick", "--filter=lag/p50|loops"}));
+  EXPECT_EQ(run.wait(), 0) << run.errors();
+  EXPECT_THAT(run.output(), HasSubstr("lag/p50: "));
+  EXPECT_THAT(run.output(), HasSubstr("weir, two loops"));
+  EXPECT_THAT(run.output(), Not(HasSubstr("not measured")));
+}
+
 TEST(BenchTest, SaysWhatIsWrongWithAFilter) {
   Subprocess run(bench({"--filter=("}));
   EXPECT_EQ(run.wait(), 2);

@@ -1,6 +1,7 @@
 // bench: what weir's operations cost, beside the least code that can do the same job, and beside its peers.
 //
 //   bazel run //tools/bench -- [--filter=REGEX] [--json=FILE] [--plot=FILE.svg] [--markdown] [--quick] [--list]
+//   bazel run //tools/bench -- --grow              the cost of one among ten thousand, a million: is it the same?
 //
 // The sides of a row take turns in one process, so that a machine that slows down slows all of them. What is told is the
 // median of the ratios, pair by pair, and the interval that holds the true median with 95 %. A goal is missed when that
@@ -21,6 +22,7 @@
 #include "absl/flags/usage.h"
 #include "weir/runtime/kernel_support.h"
 #include "weir/tools/bench/awake.h"
+#include "weir/tools/bench/growth.h"
 #include "weir/tools/bench/peers/peers.h"
 #include "weir/tools/bench/report.h"
 #include "weir/tools/bench/rows.h"
@@ -28,6 +30,7 @@
 ABSL_FLAG(std::string, filter, "", "Only rows whose name has a match of this regular expression.");
 ABSL_FLAG(std::string, json, "", "Writes the results to this file, too.");
 ABSL_FLAG(std::string, plot, "", "Draws the ratios into this SVG file; needs gnuplot.");
+ABSL_FLAG(bool, grow, false, "Other rows: what an item costs while 100, 1000 ... of them are there at once.");
 ABSL_FLAG(bool, markdown, false, "Prints the table of README.md instead.");
 ABSL_FLAG(bool, quick, false, "Short rounds, fewer of them: within a minute, with wider intervals.");
 ABSL_FLAG(bool, awake, true, "Keeps the processors from falling asleep, whose waking would hide what is measured.");
@@ -36,6 +39,30 @@ ABSL_FLAG(bool, list, false, "Only names the rows.");
 namespace weir::bench {
 namespace {
 
+Rows rows_of_the_table(const Settings& settings) {
+  Rows rows;
+  add_await_rows(rows);
+  add_thread_rows(rows, settings);
+  add_stream_rows(rows);
+  add_echo_rows(rows);
+  add_lag_rows(rows, settings);
+  add_file_rows(rows);
+  add_deadline_rows(rows, settings);
+  add_memory_rows(rows, settings);
+  return rows;
+}
+
+Rows rows_that_grow(const Settings& settings) {
+  Rows rows;
+  add_grow_rows(rows, settings);
+  return rows;
+}
+
+std::string text_of(const std::vector<RowResult>& results) {
+  if (absl::GetFlag(FLAGS_grow)) return growth_as_text(results);
+  return absl::GetFlag(FLAGS_markdown) ? as_markdown(results) : as_text(results);
+}
+
 int bench() {
   Settings settings;
   settings.quick = absl::GetFlag(FLAGS_quick);
@@ -43,15 +70,8 @@ int bench() {
     settings.rounds = 9;
     settings.round_ms = 4;
   }
-  Rows rows;
-  add_await_rows(rows);
-  add_thread_rows(rows, settings);
-  add_stream_rows(rows);
-  add_echo_rows(rows);
-  add_file_rows(rows);
-  add_deadline_rows(rows, settings);
-  add_memory_rows(rows, settings);
-
+  const bool grow = absl::GetFlag(FLAGS_grow);
+  const Rows rows = grow ? rows_that_grow(settings) : rows_of_the_table(settings);
   if (absl::GetFlag(FLAGS_list)) {
     for (const Row& row : rows) std::printf("%-20s %s\n", row.name.c_str(), row.what.c_str());
     return 0;
@@ -74,14 +94,15 @@ int bench() {
   }
   if (isatty(STDERR_FILENO)) std::fputs("\r\033[K", stderr);
 
-  std::cout << (absl::GetFlag(FLAGS_markdown) ? as_markdown(results) : as_text(results)) << std::flush;
+  std::cout << text_of(results) << std::flush;
   if (const std::string file = absl::GetFlag(FLAGS_json); !file.empty()) {
     std::ofstream json(file);
     json << as_json(results) << std::flush;
     if (!json) std::fprintf(stderr, "bench: %s cannot be written\n", file.c_str());
   }
   if (const std::string file = absl::GetFlag(FLAGS_plot); !file.empty()) {
-    if (const std::string problem = draw(results, file); !problem.empty()) std::fprintf(stderr, "bench: no chart: %s\n", problem.c_str());
+    const std::string problem = grow ? draw_growth(results, file) : draw(results, file);
+    if (!problem.empty()) std::fprintf(stderr, "bench: no chart: %s\n", problem.c_str());
   }
   return 0;
 }

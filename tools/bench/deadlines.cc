@@ -13,6 +13,7 @@
 #include "weir/runtime/spawn.h"
 #include "weir/runtime/time.h"
 #include "weir/runtime/timers.h"
+#include "weir/tools/bench/deadlines.h"
 #include "weir/tools/bench/loop_side.h"
 #include "weir/tools/bench/rows.h"
 
@@ -102,18 +103,21 @@ class Cancels final : public Side {
   std::unique_ptr<Loop> loop_ = make_loop();
 };
 
-// Timers as the loop keeps them, without tasks: `count` of them armed over ten seconds, then cancelled in another order.
-Measured arm_and_cancel(uint64_t count) {
+// Timers as the loop keeps them, without tasks: `size` of them armed over ten seconds, then cancelled in another order; again
+// until there were `count`.
+Measured arm_and_cancel(uint64_t size, uint64_t count) {
   class Alarm final : public internal::Timer {
    public:
     void fire() noexcept override {}
   };
   const auto timers = std::make_unique<internal::Timers>(0);
-  std::vector<Alarm> alarms(count);
+  std::vector<Alarm> alarms(size);
   return time_of(count, [&] {
-    for (uint64_t i = 0; i < count; ++i) timers->arm(alarms[i], static_cast<int64_t>(i * 7919 % count * 10'000'000'000 / count));
-    for (uint64_t i = 0; i < count; ++i) timers->cancel(alarms[(i * 104729) % count]);
-    for (Alarm& alarm : alarms) timers->cancel(alarm);  // those that the stride has missed
+    for (uint64_t done = 0; done < count; done += size) {
+      for (uint64_t i = 0; i < size; ++i) timers->arm(alarms[i], static_cast<int64_t>(i * 7919 % size * 10'000'000'000 / size));
+      for (uint64_t i = 0; i < size; ++i) timers->cancel(alarms[(i * 104729) % size]);
+      for (Alarm& alarm : alarms) timers->cancel(alarm);  // those that the stride has missed
+    }
   });
 }
 
@@ -159,15 +163,19 @@ MakeSide self_timed(Task<double> (*work)(uint64_t)) {
   return [work] { return std::make_unique<SelfTimed>(work); };
 }
 
-MakeSide timers_alone() {
+}  // namespace
+
+MakeSide timers_alone(uint64_t size) {
   class Alone final : public Side {
    public:
-    Measured run(uint64_t count) override { return arm_and_cancel(count); }
-  };
-  return [] { return std::make_unique<Alone>(); };
-}
+    explicit Alone(uint64_t size) : size_(size) {}
+    Measured run(uint64_t count) override { return arm_and_cancel(size_, count); }
 
-}  // namespace
+   private:
+    const uint64_t size_;
+  };
+  return [size] { return std::make_unique<Alone>(size); };
+}
 
 void add_deadline_rows(Rows& rows, const Settings& settings) {
   rows.push_back({.name = "timeout", .what = "`timeout()` round a read that is ready", .goals = {.difference = 80},
@@ -177,7 +185,7 @@ void add_deadline_rows(Rows& rows, const Settings& settings) {
   const uint64_t timers = settings.quick ? 100'000 : 1'000'000;
   const std::string many = settings.quick ? "100,000" : "1,000,000";
   rows.push_back({.name = "timers/arm", .what = many + " timers, armed and cancelled, each", .goals = {.value = 100},
-                  .sides = {{"weir", timers_alone()}}, .count = timers, .rounds = 5});
+                  .sides = {{"weir", timers_alone(timers)}}, .count = timers, .rounds = 5});
   rows.push_back({.name = "timers/fire", .what = many + " sleeping tasks, from their deadline to their end, each", .goals = {.value = 250},
                   .sides = {{"weir", self_timed(fire)}}, .count = timers, .rounds = 5});
   rows.push_back({.name = "timers/late", .what = "lateness of a sleep on an idle loop, p99", .goals = {.value = 100'000},

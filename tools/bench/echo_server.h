@@ -19,8 +19,8 @@ class EchoServer {
 
 using MakeEchoServer = std::function<std::unique_ptr<EchoServer>()>;
 
-// What is compared: the server's CPU time per request, or the client's latency p99 / p50.
-enum class EchoValue { kServerCpu, kTail };
+// What is compared: the server's CPU time per request, the client's latency p99 / p50, or the time between requests.
+enum class EchoValue { kServerCpu, kTail, kTime };
 
 // `connections` that each send 64 bytes and wait for them, from the main thread.
 MakeSide echo(MakeEchoServer make, unsigned connections, EchoValue value);

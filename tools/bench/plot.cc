@@ -5,19 +5,23 @@
 #include "weir/tools/bench/report.h"
 
 namespace weir::bench {
-namespace {
 
-// A string of gnuplot's: single quotes take everything but themselves.
-std::string quoted(const std::string& text) {
+// Single quotes take everything but themselves.
+std::string gnuplot_string(const std::string& text) {
   std::string quoted = "'";
   for (const char c : text) quoted += c == '\'' ? std::string("''") : std::string(1, c);
   return quoted + "'";
 }
 
-}  // namespace
+std::string run_gnuplot(const std::string& script) {
+  if (std::system("command -v gnuplot >/dev/null 2>&1") != 0) return "gnuplot is not installed: tools/setup --bench installs it";
+  std::FILE* gnuplot = popen("gnuplot", "w");
+  if (gnuplot == nullptr) return "gnuplot cannot be started";
+  std::fwrite(script.data(), 1, script.size(), gnuplot);
+  return pclose(gnuplot) == 0 ? "" : "gnuplot has failed";
+}
 
 std::string draw(const std::vector<RowResult>& results, const std::string& file) {
-  if (std::system("command -v gnuplot >/dev/null 2>&1") != 0) return "gnuplot is not installed: tools/setup --bench installs it";
   std::string points;
   int bars = 0;
   for (const RowResult& row : results) {
@@ -29,16 +33,13 @@ std::string draw(const std::vector<RowResult>& results, const std::string& file)
   }
   if (bars == 0) return "no row was compared with anything";
   const std::string script = absl::StrCat(
-      "set terminal svg size 900,", 120 + 22 * bars, " font 'sans,11'\nset output ", quoted(file), "\n$points << END\n", points,
+      "set terminal svg size 900,", 120 + 22 * bars, " font 'sans,11'\nset output ", gnuplot_string(file), "\n$points << END\n", points,
       "END\nset title 'Time of weir, divided by that of the others: left of 1 weir is faster'\n",
       "set logscale x\nset xrange [0.05:20]\nset xtics (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)\nset yrange [", bars, ":-1]\n",
       "set grid x\nset style fill solid 0.7\nset lmargin 34\nset arrow from 1, graph 0 to 1, graph 1 nohead lw 2\nunset key\n",
       "plot $points using (sqrt($2)):1:(1):2:($1-0.35):($1+0.35):5:ytic(6) with boxxyerror lc variable, ",
       "$points using 2:1:3:4 with xerrorbars lc rgb 'black' pt 0\n");
-  std::FILE* gnuplot = popen("gnuplot", "w");
-  if (gnuplot == nullptr) return "gnuplot cannot be started";
-  std::fwrite(script.data(), 1, script.size(), gnuplot);
-  return pclose(gnuplot) == 0 ? "" : "gnuplot has failed";
+  return run_gnuplot(script);
 }
 
 }  // namespace weir::bench

@@ -22,4 +22,8 @@ std::string as_json(const std::vector<RowResult>& results);
 // A bar for each row that has a twin or a peer: weir's ratio to them, drawn by gnuplot. Empty, or why there is none.
 std::string draw(const std::vector<RowResult>& results, const std::string& file);
 
+// For other charts: a string as gnuplot reads it; and a script run. Empty, or why it could not be.
+std::string gnuplot_string(const std::string& text);
+std::string run_gnuplot(const std::string& script);
+
 }  // namespace weir::bench

@@ -40,10 +40,14 @@ class Echo final : public Side {
     latencies.reserve(count);
     const int64_t cpu = server_->cpu_ns();
     const double calls = server_->calls();
+    const int64_t began = now_ns();
     ask(count, latencies);
+    const int64_t took_ns = now_ns() - began;
     const auto requests = static_cast<double>(count);
     const double cpu_ns = static_cast<double>(server_->cpu_ns() - cpu) / requests;
-    Measured measured(value_ == EchoValue::kServerCpu ? cpu_ns : quantile(latencies, 0.99) / quantile(latencies, 0.5));
+    Measured measured(cpu_ns);
+    if (value_ == EchoValue::kTime) measured.value = static_cast<double>(took_ns) / requests;
+    if (value_ == EchoValue::kTail) measured.value = quantile(latencies, 0.99) / quantile(latencies, 0.5);
     measured.cpu_ns = cpu_ns;
     measured.calls = (server_->calls() - calls) / requests;
     return measured;
