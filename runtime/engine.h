@@ -168,6 +168,7 @@ class Engine {
   void poll(bool busy);
   bool run_ready();
   bool take_inbox();
+  bool timers_may_be_due() noexcept;
   int enter(bool busy);
   void deliver_all(InboxNode* list) noexcept;
   void run_watched(Root& root);
@@ -190,7 +191,9 @@ class Engine {
   std::unique_ptr<LoopAnnex> annex_;
   Executor* default_executor_ = nullptr;
   const int64_t stall_ns_;  // INT64_MAX: turns are not timed
-  int64_t turn_ns_ = 0;    // when this turn fired its timers
+  int64_t turn_ns_ = 0;  // when this turn fired its timers
+  unsigned turns_without_clock_ = 0;
+  bool woken_by_nothing_ = true;  // by the kernel, at a deadline
   int spare_control_ = 0;
   bool bound_ = false;
   bool going_ = false;

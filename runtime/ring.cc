@@ -19,6 +19,11 @@ namespace {
 
 constexpr unsigned kCompletionEntries = 4096;
 
+// Of Linux 6.12, later than liburing's header: enters may wait until a point in time, and say that they can by a feature
+// of the same version.
+constexpr unsigned kEnterUntil = 1U << 5;        // IORING_ENTER_ABS_TIMER
+constexpr unsigned kFeatureOf6_12 = 1U << 15;    // IORING_FEAT_MIN_TIMEOUT
+
 // Best first; each step gives up what a kernel older than the comment says does not have.
 constexpr std::array kSetups = {
     IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,  // 6.1
@@ -76,6 +81,7 @@ class SystemRing final : public Ring {
     opened_ = true;
     setup_flags_ = params.flags;
     features_ = params.features;
+    takes_deadlines_ = (params.features & kFeatureOf6_12) != 0;
     sq_head_ = ring_.sq.khead;
     sq_kernel_tail_ = ring_.sq.ktail;
     sq_flags_ = ring_.sq.kflags;
@@ -103,8 +109,13 @@ class SystemRing final : public Ring {
   int enter(bool wait, int64_t timeout_ns) noexcept override {
     if (in_forked_child()) [[unlikely]] return -EOWNERDEAD;
     const unsigned submit = publish();
-    if (wait && timeout_ns >= 0) return enter_until(submit, timeout_ns);
+    if (wait && timeout_ns >= 0) return enter_limited(submit, timeout_ns, 0);
     return answer(::syscall(__NR_io_uring_enter, ring_.enter_ring_fd, submit, wait ? 1U : 0U, enter_flags_, nullptr, 0));
+  }
+
+  int enter_until(int64_t deadline_ns) noexcept override {
+    if (in_forked_child()) [[unlikely]] return -EOWNERDEAD;
+    return enter_limited(publish(), deadline_ns, kEnterUntil);
   }
 
   bool in_forked_child() const noexcept override { return word_.load(std::memory_order_relaxed) != process_; }  // as in this_process()
@@ -136,14 +147,14 @@ class SystemRing final : public Ring {
  private:
   static constexpr unsigned kIntFlagRegisteredRing = 1;  // liburing's INT_FLAG_REG_RING
 
-  int enter_until(unsigned submit, int64_t timeout_ns) noexcept {
+  int enter_limited(unsigned submit, int64_t limit_ns, unsigned flags) noexcept {
     __kernel_timespec limit{};
-    limit.tv_sec = timeout_ns / 1'000'000'000;
-    limit.tv_nsec = timeout_ns % 1'000'000'000;
+    limit.tv_sec = limit_ns / 1'000'000'000;
+    limit.tv_nsec = limit_ns % 1'000'000'000;
     io_uring_getevents_arg argument{};
     argument.ts = reinterpret_cast<uint64_t>(&limit);
-    return answer(::syscall(__NR_io_uring_enter, ring_.enter_ring_fd, submit, 1U, enter_flags_ | IORING_ENTER_EXT_ARG, &argument,
-                            sizeof argument));
+    return answer(::syscall(__NR_io_uring_enter, ring_.enter_ring_fd, submit, 1U, enter_flags_ | flags | IORING_ENTER_EXT_ARG,
+                            &argument, sizeof argument));
   }
 
   static int answer(long result) noexcept {
@@ -170,6 +181,8 @@ int open_with_best_flags(SystemRing& ring, unsigned entries, unsigned cq_entries
 }
 
 }  // namespace
+
+int Ring::enter_until(int64_t) noexcept { return -EINVAL; }
 
 absl::StatusOr<std::unique_ptr<Ring>> Ring::create(const RingOptions& options) {
   auto ring = std::make_unique<SystemRing>();

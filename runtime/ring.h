@@ -38,6 +38,10 @@ class Ring {
   // negative errno: -EINTR, -EAGAIN, -EBUSY mean "later".
   virtual int enter(bool wait, int64_t timeout_ns) noexcept = 0;
 
+  // The same with a wait until a point of CLOCK_MONOTONIC, which needs no look at the clock. Linux 6.12.
+  bool takes_deadlines() const noexcept { return takes_deadlines_; }
+  virtual int enter_until(int64_t deadline_ns) noexcept;
+
   // Whether the submission queue has a free entry; if not, enter.
   bool has_slot() const noexcept { return unsubmitted() != sq_entries_; }
 
@@ -98,6 +102,7 @@ class Ring {
   const unsigned* cq_tail_ = nullptr;
   const io_uring_cqe* cq_entries_memory_ = nullptr;
   unsigned cq_mask_ = 0;
+  bool takes_deadlines_ = false;
   unsigned setup_flags_ = 0;
   unsigned features_ = 0;
 };

@@ -58,12 +58,12 @@ class Submissions {
 
   // One enter, counted. Negative: an errno that is not "later". Inline: after a system call each return is mispredicted.
   int enter(bool wait, int64_t timeout_ns) noexcept {
-    if (ring_.overflowed()) overflows_.add();
-    enters_.add();
-    const int result = ring_.enter(wait, timeout_ns);
-    if (result < 0) [[unlikely]] return refused(result);
-    submitted_.add(static_cast<uint64_t>(result));
-    return 0;
+    before_enter();
+    return after_enter(ring_.enter(wait, timeout_ns));
+  }
+  int enter_until(int64_t deadline_ns) noexcept {
+    before_enter();
+    return after_enter(ring_.enter_until(deadline_ns));
   }
 
   // Operations that were started and have not ended.
@@ -87,6 +87,15 @@ class Submissions {
     Submissions& owner_;
   };
 
+  void before_enter() noexcept {
+    if (ring_.overflowed()) overflows_.add();
+    enters_.add();
+  }
+  int after_enter(int result) noexcept {
+    if (result < 0) [[unlikely]] return refused(result);
+    submitted_.add(static_cast<uint64_t>(result));
+    return 0;
+  }
   int refused(int error) noexcept;
   bool admitted(const Operation& operation) const noexcept;
   void wait_for_admission(Operation& operation) noexcept;

@@ -48,6 +48,55 @@ TEST(Engine, OneEnterATurn) {
   EXPECT_EQ(loop.kernel.clock_reads, 1);
 }
 
+// The system's, with a count of the looks at the clock.
+class CountingKernel final : public internal::Kernel {
+ public:
+  int64_t monotonic_ns() noexcept override {
+    ++clock_reads;
+    return Kernel::monotonic_ns();
+  }
+  int clock_reads = 0;
+};
+
+Task<> nops(int count) {
+  for (int i = 0; i < count; ++i) co_await submit(io_uring_prep_nop);
+}
+
+TEST(Engine, ATimerThatIsFarAwayCostsNoClockATurn) {
+  CountingKernel kernel;
+  auto ring = internal::Ring::create({}).value();
+  const bool takes_deadlines = ring->takes_deadlines();
+  auto loop = internal::LoopAccess::create(std::move(ring), kernel, {}).value();
+  loop->run([](CountingKernel& clock, bool rarely) -> Task<> {
+    JoinHandle<> sleeper = spawn([]() -> Task<> { co_await sleep_for(absl::Hours(1)); });
+    co_await yield();
+    const int before = clock.clock_reads;
+    co_await nops(1000);
+    EXPECT_LE(clock.clock_reads - before, rarely ? 260 : 1010);
+    sleeper.cancel();
+  }(kernel, takes_deadlines));
+}
+
+// Each wait finds a completion, so that none runs into the deadline.
+TEST(Engine, ATimerFiresSoonAlthoughCompletionsNeverEnd) {
+  ScriptedLoop loop({.takes_deadlines = true});
+  loop.ring.on_enter = [&loop](ScriptedRing&, bool) { loop.kernel.advance(1'000'000); };
+  loop->run([]() -> Task<> {
+    JoinHandle<> sleeper = spawn([]() -> Task<> { co_await sleep_for(absl::Milliseconds(10)); });
+    int turns = 0;
+    for (; turns < 100 && !sleeper.done(); ++turns) co_await operate(IORING_OP_NOP, 0);
+    EXPECT_GE(turns, 10);
+    EXPECT_LE(turns, 10 + 5);
+  }());
+}
+
+TEST(Engine, ADeadlineThatPassesIsSeenAtOnce) {
+  ScriptedLoop loop({.takes_deadlines = true});
+  loop->run([]() -> Task<> { co_await sleep_for(absl::Milliseconds(10)); }());
+  EXPECT_EQ(loop.ring.waits, 1);
+  EXPECT_EQ(loop.ring.slept_ns, 10'000'000);
+}
+
 TEST(Engine, ManyOperationsTravelInOneEnter) {
   ScriptedLoop loop({.sq_entries = 64, .cq_entries = 256});
   loop->run([]() -> Task<> {

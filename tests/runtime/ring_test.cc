@@ -79,6 +79,20 @@ TEST(Ring, AWaitEndsAtItsDeadline) {
   EXPECT_EQ(ring->enter(true, 0), 0);
 }
 
+TEST(Ring, AWaitEndsAtAPointInTime) {
+  auto ring = make();
+  ASSERT_EQ(ring->enable(), 0);
+  if (!ring->takes_deadlines()) GTEST_SKIP() << "older than Linux 6.12";
+  const int64_t deadline = Kernel::system().monotonic_ns() + 2'000'000;
+  EXPECT_EQ(ring->enter_until(deadline), 0);
+  EXPECT_GE(Kernel::system().monotonic_ns(), deadline);
+  EXPECT_EQ(ring->completions(), 0u);
+  EXPECT_EQ(ring->enter_until(deadline), 0);  // in the past
+  io_uring_prep_nop(ring->next_submission());
+  EXPECT_EQ(ring->enter_until(internal::kNoDeadline - 1), 1);
+  EXPECT_EQ(ring->completions(), 1u);
+}
+
 TEST(Ring, NothingIsLostWhenTheCompletionQueueOverflows) {
   auto ring = make({.sq_entries = 4, .cq_entries = 4});
   ASSERT_EQ(ring->enable(), 0);

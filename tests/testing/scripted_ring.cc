@@ -20,6 +20,7 @@ ScriptedRing::ScriptedRing(FakeKernel& kernel, const Options& options)
   cq_entries_memory_ = cq_memory_.data();
   cq_mask_ = options.cq_entries - 1;
   setup_flags_ = options.setup_flags;
+  takes_deadlines_ = options.takes_deadlines;
   features_ = options.features;
 }
 

@@ -15,6 +15,7 @@
 // virtual time pass. A wait for ever with nothing to come prints what is pending and aborts: a test that would hang.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -34,6 +35,7 @@ class ScriptedRing final : public internal::Ring {
     unsigned setup_flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     unsigned features = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
     int enable_result = 0;
+    bool takes_deadlines = false;
   };
 
   ScriptedRing(FakeKernel& kernel, const Options& options);
@@ -73,6 +75,9 @@ class ScriptedRing final : public internal::Ring {
   // --- Ring
   int enable() noexcept override { return options_.enable_result; }
   int enter(bool wait, int64_t timeout_ns) noexcept override;
+  int enter_until(int64_t deadline_ns) noexcept override {
+    return enter(true, std::max<int64_t>(0, deadline_ns - kernel_.now_ns()));
+  }
   bool supports(int opcode) const noexcept override { return !missing.contains(opcode); }
   int register_resource(unsigned opcode, void* argument, unsigned count) noexcept override {
     return on_register ? on_register(opcode, argument, count) : 0;

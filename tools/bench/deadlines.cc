@@ -103,13 +103,14 @@ class Cancels final : public Side {
   std::unique_ptr<Loop> loop_ = make_loop();
 };
 
-// Timers as the loop keeps them, without tasks: `size` of them armed over ten seconds, then cancelled in another order; again
-// until there were `count`.
+// Timers as the loop keeps them, without tasks.
+class Alarm final : public internal::Timer {
+ public:
+  void fire() noexcept override {}
+};
+
+// `size` of them armed over ten seconds, then cancelled in another order; again until there were `count`.
 Measured arm_and_cancel(uint64_t size, uint64_t count) {
-  class Alarm final : public internal::Timer {
-   public:
-    void fire() noexcept override {}
-  };
   const auto timers = std::make_unique<internal::Timers>(0);
   std::vector<Alarm> alarms(size);
   return time_of(count, [&] {
@@ -121,9 +122,20 @@ Measured arm_and_cancel(uint64_t size, uint64_t count) {
   });
 }
 
+// `size` of them, two microseconds apart and armed in another order, fired as by a loop that comes to them late.
+Measured fire_alone(uint64_t size, uint64_t) {
+  constexpr size_t kBudget = 256;
+  const auto timers = std::make_unique<internal::Timers>(0);
+  std::vector<Alarm> alarms(size);
+  for (uint64_t i = 0; i < size; ++i) timers->arm(alarms[i], static_cast<int64_t>(2000 * (i * 7919 % size + 1)));
+  return time_of(size, [&] {
+    while (timers->size() != 0) timers->fire(static_cast<int64_t>(2000 * (size + 1)), kBudget);
+  });
+}
+
 // Tasks in sleep_until(), two microseconds apart and armed in another order, all of whose deadlines have passed: until each
 // has ended.
-Task<double> fire(uint64_t count) {
+Task<double> fire_tasks(uint64_t count) {
   std::vector<JoinHandle<>> handles;
   handles.reserve(count);
   const auto place = [count](uint64_t i) { return absl::Microseconds(2) * static_cast<int64_t>(i * 7919 % count); };
@@ -163,19 +175,23 @@ MakeSide self_timed(Task<double> (*work)(uint64_t)) {
   return [work] { return std::make_unique<SelfTimed>(work); };
 }
 
-}  // namespace
-
-MakeSide timers_alone(uint64_t size) {
+// Of the timers alone.
+MakeSide timers_side(Measured (*work)(uint64_t size, uint64_t count), uint64_t size) {
   class Alone final : public Side {
    public:
-    explicit Alone(uint64_t size) : size_(size) {}
-    Measured run(uint64_t count) override { return arm_and_cancel(size_, count); }
+    Alone(Measured (*own_work)(uint64_t, uint64_t), uint64_t own_size) : work_(own_work), size_(own_size) {}
+    Measured run(uint64_t count) override { return work_(size_, count); }
 
    private:
+    Measured (*const work_)(uint64_t, uint64_t);
     const uint64_t size_;
   };
-  return [size] { return std::make_unique<Alone>(size); };
+  return [work, size] { return std::make_unique<Alone>(work, size); };
 }
+
+}  // namespace
+
+MakeSide timers_alone(uint64_t size) { return timers_side(arm_and_cancel, size); }
 
 void add_deadline_rows(Rows& rows, const Settings& settings) {
   rows.push_back({.name = "timeout", .what = "`timeout()` round a read that is ready", .goals = {.difference = 80},
@@ -186,8 +202,10 @@ void add_deadline_rows(Rows& rows, const Settings& settings) {
   const std::string many = settings.quick ? "100,000" : "1,000,000";
   rows.push_back({.name = "timers/arm", .what = many + " timers, armed and cancelled, each", .goals = {.value = 100},
                   .sides = {{"weir", timers_alone(timers)}}, .count = timers, .rounds = 5});
-  rows.push_back({.name = "timers/fire", .what = many + " sleeping tasks, from their deadline to their end, each", .goals = {.value = 250},
-                  .sides = {{"weir", self_timed(fire)}}, .count = timers, .rounds = 5});
+  rows.push_back({.name = "timers/fire", .what = many + " timers, fired, each", .goals = {.value = 250},
+                  .sides = {{"weir", timers_side(fire_alone, timers)}}, .count = timers, .rounds = 5});
+  rows.push_back({.name = "timers/tasks", .what = many + " sleeping tasks, from their deadline to their end, each",
+                  .sides = {{"weir", self_timed(fire_tasks)}}, .count = timers, .rounds = 5});
   rows.push_back({.name = "timers/late", .what = "lateness of a sleep on an idle loop, p99", .goals = {.value = 100'000},
                   .sides = {{"weir", self_timed(lateness)}}, .count = settings.quick ? 50U : 200U, .rounds = 5});
 }
