@@ -34,10 +34,11 @@ class Descriptor;
 // One SQE on its way through the kernel. Lives in the frame of the coroutine that awaits it.
 //
 //   idle -> queued (waits for a slot) -> filling (the slot) -> in flight -> done
-//                                                           -> on a thread -> done      where the kernel lacks the request (fallback.h)
+//                                                           -> on a thread -> done   (the kernel lacks it: fallback.h)
 //
-// A cancel of a queued one, or of one that cancels itself while it fills in its slot, ends it at once. A cancel of one in flight submits ASYNC_CANCEL and waits for both
-// completions: the operation's terminal one, and the cancel's own, which names the operation and so must not outlive it.
+// A cancel of a queued one, or of one that cancels itself while it fills in its slot, ends it at once. A cancel of one in
+// flight submits ASYNC_CANCEL and waits for both completions: the operation's terminal one, and the cancel's own, which
+// names the operation and so must not outlive it.
 class Operation : public Suspension {
  public:
   // Interrupts it: from Root::cancel, or because its descriptor is closed. Idempotent.

@@ -166,9 +166,9 @@ class Root {
     if (name_ != nullptr) [[unlikely]] delete[] name_;
   }
 
-  // Inline in engine.h. Enters the loop's list and its ready queue, with a snapshot of the caller's context. A cancel that comes before the
-  // first turn is told to `before_start`, which does not call ready() but may skip_to_end(); null: the coroutine asks
-  // throw_if_interrupted().
+  // Inline in engine.h. Enters the loop's list and its ready queue, with a snapshot of the caller's context. A cancel that
+  // comes before the first turn is told to `before_start`, which does not call ready() but may skip_to_end(); null: the
+  // coroutine asks throw_if_interrupted().
   void start(Engine& engine, std::coroutine_handle<> entry, Suspension* before_start, std::string_view name, bool shielded);
 
   // The coroutine that calls ended() for the root that runs: what a Task goes on with at its end if nobody awaits it.

@@ -6,10 +6,11 @@
 //
 // It is armed by the first reader that finds nothing, and stays so: the kernel posts a completion for each piece that
 // comes. (Unix sockets are armed for one piece at a time: a multishot may read the last bytes and then sleep on the end,
-// which is there already. On TCP only a reset can be overslept like that, and only by the first piece; see may_oversleep().) A piece goes to the reader that waits; without one it is unread. At kUnreadMax of them the kernel is told to stop
-// (it may have posted more by then, they are kept); it is armed again by a reader that finds nothing. While the loop's
-// blocks are scarce, unread bytes are moved to memory of their own, so that connections that nobody reads from do not
-// starve the others.
+// which is there already. On TCP only a reset can be overslept like that, and only by the first piece; see
+// may_oversleep().) A piece goes to the reader that waits; without one it is unread. At kUnreadMax of them the kernel is
+// told to stop (it may have posted more by then, they are kept); it is armed again by a reader that finds nothing. While
+// the loop's blocks are scarce, unread bytes are moved to memory of their own, so that connections that nobody reads from
+// do not starve the others.
 // A reader that is cancelled stops the kernel, too, and waits for the terminal completion: nothing is in flight afterwards.
 // Bytes that came meanwhile are its result, or unread: none is lost.
 //
