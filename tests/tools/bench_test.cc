@@ -65,6 +65,14 @@ TEST(BenchTest, MeasuresALoopThatIsBusyAndTwoLoopsAtOnePort) {
   EXPECT_THAT(run.output(), Not(HasSubstr("not measured")));
 }
 
+TEST(BenchTest, ComparesServices) {
+  Subprocess run(bench({"--services", "--quick"}));
+  EXPECT_EQ(run.wait(), 0) << run.errors();
+  for (const char* title : {"http, ", "key-value, SET, 50 connections, 1 ", "key-value, SET, 50 connections, 16 ", "the tour, "}) {
+    EXPECT_THAT(run.output(), HasSubstr(title));
+  }
+}
+
 TEST(BenchTest, SaysWhatIsWrongWithAFilter) {
   Subprocess run(bench({"--filter=("}));
   EXPECT_EQ(run.wait(), 2);

@@ -2,6 +2,7 @@
 //
 //   bazel run //tools/bench -- [--filter=REGEX] [--json=FILE] [--plot=FILE.svg] [--markdown] [--quick] [--list]
 //   bazel run //tools/bench -- --grow              the cost of one among ten thousand, a million: is it the same?
+//   bazel run //tools/bench -- --services          weir's programs beside nginx, redis-server and Python's asyncio
 //
 // The sides of a row take turns in one process, so that a machine that slows down slows all of them. What is told is the
 // median of the ratios, pair by pair, and the interval that holds the true median with 95 %. A goal is missed when that
@@ -26,11 +27,13 @@
 #include "weir/tools/bench/peers/peers.h"
 #include "weir/tools/bench/report.h"
 #include "weir/tools/bench/rows.h"
+#include "weir/tools/bench/services/services.h"
 
 ABSL_FLAG(std::string, filter, "", "Only rows whose name has a match of this regular expression.");
 ABSL_FLAG(std::string, json, "", "Writes the results to this file, too.");
 ABSL_FLAG(std::string, plot, "", "Draws the ratios into this SVG file; needs gnuplot.");
 ABSL_FLAG(bool, grow, false, "Other rows: what an item costs while 100, 1000 ... of them are there at once.");
+ABSL_FLAG(bool, services, false, "Instead: weir's programs beside nginx, redis-server and asyncio, under load.");
 ABSL_FLAG(bool, markdown, false, "Prints the table of README.md instead.");
 ABSL_FLAG(bool, quick, false, "Short rounds, fewer of them: within a minute, with wider intervals.");
 ABSL_FLAG(bool, awake, true, "Keeps the processors from falling asleep, whose waking would hide what is measured.");
@@ -78,6 +81,10 @@ int bench() {
   }
   if (const absl::Status support = kernel_support(); !support.ok()) {
     std::fprintf(stderr, "bench: %s\n", std::string(support.message()).c_str());
+    return 0;
+  }
+  if (absl::GetFlag(FLAGS_services)) {
+    std::cout << compare_services(settings) << std::flush;
     return 0;
   }
   for (const std::string& peer : peers::missing()) {
