@@ -265,8 +265,9 @@ class BoundedRing {
     light_ = false;
     unawaited_ = 0;
     // Pairs with cancel_wait(): who clears the flag decides. Acquire: pairs with wait(), what notify() uses is the
-    // producer's now. What is put afterwards is not light.
-    const uint32_t before = state_.fetch_and(~(kReaderWaits | kProducerLight), std::memory_order_acquire);
+    // producer's now. Release: pairs with wait(), which sees no kProducerLight any more, and so makes no fence, but sees
+    // what was put light until now. What is put afterwards is not light.
+    const uint32_t before = state_.fetch_and(~(kReaderWaits | kProducerLight), std::memory_order_acq_rel);
     if ((before & kReaderWaits) == 0) return;
     add_one(reader_wakeups_);
     reader_.notify();

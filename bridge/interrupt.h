@@ -34,8 +34,11 @@ class InterruptWord {
   bool begin(Wait& wait) {
     wait.retain();
     uintptr_t idle = kIdle;
-    // acq_rel: pairs with ask(), which may use the wait at once.
-    if (word_.compare_exchange_strong(idle, reinterpret_cast<uintptr_t>(&wait), std::memory_order_acq_rel)) return true;
+    // Pairs with ask(), which may use the wait at once; on failure, what was done before ask() has happened.
+    if (word_.compare_exchange_strong(idle, reinterpret_cast<uintptr_t>(&wait), std::memory_order_release,
+                                      std::memory_order_acquire)) {
+      return true;
+    }
     wait.release();
     if (idle == kLearned) return true;
     learn();
@@ -45,8 +48,8 @@ class InterruptWord {
   // The producer has waited. `cut_short`: it ended with Cancelled.
   void end(Wait& wait, bool cut_short) {
     uintptr_t mine = reinterpret_cast<uintptr_t>(&wait);
-    // acq_rel: pairs with ask(); one of the two gets the word's reference.
-    if (word_.compare_exchange_strong(mine, kIdle, std::memory_order_acq_rel)) {
+    // Pairs with ask(): one of the two gets the word's reference. Nothing is published by it.
+    if (word_.compare_exchange_strong(mine, kIdle, std::memory_order_relaxed)) {
       wait.release();
     } else if (cut_short) {
       learn();
@@ -58,11 +61,11 @@ class InterruptWord {
 
   // Any thread, any number of times. The wait that is to be cancelled, with the word's reference to it, or nullptr.
   Wait* ask() {
-    uintptr_t word = word_.load(std::memory_order_acquire);
+    uintptr_t word = word_.load(std::memory_order_relaxed);  // a guess; the exchange checks it
     do {
       if (word == kAsked || word == kLearned) return nullptr;
-      // acq_rel: pairs with begin() and end().
-    } while (!word_.compare_exchange_weak(word, kAsked, std::memory_order_acq_rel, std::memory_order_acquire));
+      // acq_rel: pairs with begin(), in both directions.
+    } while (!word_.compare_exchange_weak(word, kAsked, std::memory_order_acq_rel, std::memory_order_relaxed));
     return word == kIdle ? nullptr : reinterpret_cast<Wait*>(word);
   }
 

@@ -1,5 +1,6 @@
 // The word between a producer and who closes its stream, through every interleaving of small scenarios: a wait that never
 // ends by itself is cancelled, by its own close or by the one before it, and each reference is given back once.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -7,6 +8,7 @@
 
 #include "weir/bridge/interrupt.h"
 #include "weir/tests/testing/explorer.h"
+#include "weir/tests/testing/storm.h"
 
 namespace weir::internal {
 namespace {
@@ -16,6 +18,7 @@ using testing::ExploredEvent;
 using testing::ExplorerResult;
 using testing::ExplorerThreads;
 using testing::Scenario;
+using testing::expect_proven;
 using testing::explore;
 using testing::require;
 
@@ -24,6 +27,7 @@ class Wait {
   void retain() { ++references; }
   void release() { require(--references >= 0, "a reference too few"); }
   void cancel() {
+    asked.value();
     was_cancelled = true;
     cancelled.set();
     release();
@@ -31,18 +35,21 @@ class Wait {
 
   int references = 1;
   bool was_cancelled = false;
+  testing::Tracked<> asked{0};  // the producer's, until somebody asks
   ExploredEvent cancelled;
 };
 
 struct Stream {
   InterruptWord<Wait, ExplorerThreads> word;
-  Wait first, second, third;
+  Wait first, second;
+  testing::Tracked<> before_close{0};  // the closer's, until the producer is refused
 
   void close() {
     if (Wait* const wait = word.ask()) wait->cancel();
   }
   // Waits for something that ends by itself. False: refused.
   bool wait_for_a_moment(Wait& wait) {
+    wait.asked = testing::Tracked<>(1);
     const bool begun = word.begin(wait);
     if (begun) word.end(wait, false);
     wait.release();
@@ -50,6 +57,7 @@ struct Stream {
   }
   // Waits for something that never does. False: refused.
   bool wait_for_ever(Wait& wait) {
+    wait.asked = testing::Tracked<>(1);
     const bool begun = word.begin(wait);
     if (begun) {
       wait.cancelled.wait();
@@ -59,7 +67,7 @@ struct Stream {
     return begun;
   }
   void check() const {
-    for (const Wait* wait : {&first, &second, &third}) require(wait->references <= 0 || wait->references == 1, "references");
+    for (const Wait* wait : {&first, &second}) require(wait->references == 0 || wait->references == 1, "references");
     require(first.references == 0, "references of the first");
   }
 };
@@ -68,44 +76,48 @@ ExplorerResult explore_stream(const std::function<void(Stream&)>& producer, int 
   return explore({.preemptions = 3}, [&] {
     auto stream = std::make_shared<Stream>();
     Scenario scenario{{[stream, producer] { producer(*stream); }}, [stream] { stream->check(); }};
-    for (int i = 0; i < closers; ++i) scenario.threads.push_back([stream] { stream->close(); });
+    for (int i = 0; i < closers; ++i) {
+      scenario.threads.push_back([stream, closers] {
+        if (closers == 1) stream->before_close = testing::Tracked<>(1);
+        stream->close();
+      });
+    }
     return scenario;
   });
 }
 
-TEST(InterruptExplorer, AWaitThatNeverEndsIsCancelledOrRefused) {
-  const auto result = explore_stream([](Stream& stream) { (void)stream.wait_for_ever(stream.first); }, 2);
-  EXPECT_EQ(result.failure, "");
-  EXPECT_TRUE(result.complete);
+ExplorerResult explore_wait_for_ever() {
+  return explore_stream([](Stream& stream) { (void)stream.wait_for_ever(stream.first); }, 2);
 }
+
+TEST(InterruptExplorer, AWaitThatNeverEndsIsCancelledOrRefused) { expect_proven(explore_wait_for_ever()); }
 
 // The close meets a wait that ends all the same: the next one must not stay behind.
-TEST(InterruptExplorer, TheCloseIsNotForgottenWithTheWaitThatItMet) {
-  const auto result = explore_stream(
+ExplorerResult explore_two_waits() {
+  return explore_stream(
       [](Stream& stream) {
-        if (stream.wait_for_a_moment(stream.first)) (void)stream.wait_for_ever(stream.second);
-        require(stream.second.references == 1 || stream.second.references == 0, "references of the second");
+        if (!stream.wait_for_a_moment(stream.first) || !stream.wait_for_ever(stream.second)) stream.before_close.value();
       },
       1);
-  EXPECT_EQ(result.failure, "");
-  EXPECT_TRUE(result.complete);
 }
 
+TEST(InterruptExplorer, TheCloseIsNotForgottenWithTheWaitThatItMet) { expect_proven(explore_two_waits()); }
+
 // Who has learned of the close may wait as it likes.
-TEST(InterruptExplorer, AfterThatTheProducerMayWaitInItsCleanup) {
-  const auto result = explore_stream(
+ExplorerResult explore_cleanup() {
+  return explore_stream(
       [](Stream& stream) {
         (void)stream.wait_for_ever(stream.first);
         require(stream.wait_for_a_moment(stream.second), "refused in the cleanup");
         require(!stream.second.was_cancelled, "cancelled in the cleanup");
       },
       2);
-  EXPECT_EQ(result.failure, "");
-  EXPECT_TRUE(result.complete);
 }
 
-TEST(InterruptExplorer, APutThatWasRefusedTeachesToo) {
-  const auto result = explore_stream(
+TEST(InterruptExplorer, AfterThatTheProducerMayWaitInItsCleanup) { expect_proven(explore_cleanup()); }
+
+ExplorerResult explore_refused_put() {
+  return explore_stream(
       [](Stream& stream) {
         (void)stream.wait_for_a_moment(stream.first);
         stream.word.learn();
@@ -113,8 +125,16 @@ TEST(InterruptExplorer, APutThatWasRefusedTeachesToo) {
         require(!stream.second.was_cancelled, "cancelled in the cleanup");
       },
       2);
-  EXPECT_EQ(result.failure, "");
-  EXPECT_TRUE(result.complete);
+}
+
+TEST(InterruptExplorer, APutThatWasRefusedTeachesToo) { expect_proven(explore_refused_put()); }
+
+TEST(InterruptExplorer, EveryOrderIsNeeded) {
+  if (testing::storm_factor() < 1) GTEST_SKIP() << "for builds at full speed";
+  const auto report = testing::mutate({explore_wait_for_ever, explore_two_waits, explore_cleanup, explore_refused_put});
+  EXPECT_GE(report.mutants, 5);
+  // A guess: the exchange checks it.
+  EXPECT_THAT(report.survivors, ::testing::ElementsAre("ask: load tells nothing new"));
 }
 
 }  // namespace

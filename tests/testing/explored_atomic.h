@@ -1,15 +1,20 @@
 // Atomics whose loads may give old values, and plain objects whose unordered use is noticed: the memory of the explorer.
 //
-// The model is that of C++, made operational by views. An atomic keeps all values that were stored, in their order. A
+// The model is that of C++20, made operational by views. An atomic keeps all values that were stored, in their order. A
 // thread's view says, for each atomic, the oldest store that it may still read, and for each thread, up to when what that
 // one did has happened before. Then:
 //   - a load picks any store that is not older than the view, and moves the view there; an acquire load also joins the
-//     view that a release store left with its value;
+//     view that a release store left with its value; so does a compare-exchange that fails, and the look of a futex;
 //   - a read-modify-write reads the newest store, and carries the view of that on (a release sequence);
-//   - sequentially consistent operations share one more view: their loads are not older than their last store there;
-//   - a full fence (membarrier, a system call) joins that view and the thread's in both directions, for atomics only.
-// Left out, so that the model is weaker than the language in these: stores enter their atomic's order when they are made,
-// a failed compare-exchange reads the newest value, and nothing is read before it is written.
+//   - S is the order of the sequentially consistent operations. Stores, read-modify-writes and fences take their place in
+//     it when they are made, a load the earliest that it can have: it is not older than what was stored in S before a
+//     store or a fence of S that happened before the load. So a load may overtake all that stands before it in its
+//     thread, but for what is in S, too;
+//   - who uses an atomic must know that it was made;
+//   - a full fence (membarrier, a system call) joins what S knows and the thread's view in both directions, for atomics
+//     only: it orders no use of a plain object.
+// Left out, so that code may do more than is explored here: a store enters its atomic's order, and S, when it is made, not
+// behind the back of later ones; nothing is read before it is written; a compare-exchange does not fail without a reason.
 //
 // Source of the idea: Kang, Hur, Lahav, Vafeiadis, Dreyer, "A promising semantics for relaxed-memory concurrency" (2017),
 // without the promises.
@@ -33,30 +38,46 @@ namespace explorer_internal {
 inline constexpr unsigned kAtomicsMax = 32;
 inline constexpr unsigned kThreadsMax = 6;
 
+// For each atomic, the oldest of its stores that may still be read.
+using Oldest = std::array<uint16_t, kAtomicsMax>;
+
+template <size_t kSize>
+void join(std::array<uint16_t, kSize>& into, const std::array<uint16_t, kSize>& other) {
+  for (size_t i = 0; i < kSize; ++i) into[i] = std::max(into[i], other[i]);
+}
+
 struct View {
-  std::array<uint16_t, kAtomicsMax> atomics{};
+  Oldest atomics{};
+  Oldest sequential{};  // the same for sequentially consistent loads
   std::array<uint16_t, kThreadsMax> clocks{};
 
-  void join_atomics(const View& other) {
-    for (unsigned i = 0; i < kAtomicsMax; ++i) atomics[i] = std::max(atomics[i], other.atomics[i]);
-  }
   void join(const View& other) {
-    join_atomics(other);
-    for (unsigned i = 0; i < kThreadsMax; ++i) clocks[i] = std::max(clocks[i], other.clocks[i]);
+    explorer_internal::join(atomics, other.atomics);
+    explorer_internal::join(sequential, other.sequential);
+    explorer_internal::join(clocks, other.clocks);
   }
 };
 
 enum class Access : uint8_t { kLoad, kStore, kModify, kFailure };
 
+// What a thread did, so that others can tell whether it has happened before.
+struct Moment {
+  size_t thread = 0;
+  uint16_t clock = 0;  // 0: before all threads
+};
+
 bool in_thread();                                    // else: in the making of a scenario, or in its check
 void step(const char* operation);                    // another thread may go on here
 unsigned new_atomic();
+size_t my_index();
 View& my_view();
-View& sequential_view();
-unsigned choose_stale(unsigned older);               // 0: the newest; else so many stores back, at most `older`
+Oldest& sequential();                                // what was stored in S
+unsigned choose_stale(unsigned older);               // 0: the newest; else another one, of so many that are older
 void released();                                     // what I did until now goes with what I publish
 std::memory_order order_at(const Place& place, Access access, std::memory_order order);
-bool left_out(const Place& place, const char* change);
+bool left_out(const Place& place, const char* change);  // the mutant at work is this change, here
+Moment now();
+void require_happened(const Moment& moment);
 void system_call();
 void fence_all();
 void block_on(const void* word);
@@ -87,21 +108,17 @@ class ExploredAtomic {
   ExploredAtomic& operator=(const ExploredAtomic&) = delete;
 
   T load(Order order = std::memory_order_seq_cst, const Place& place = Place::current()) const {
-    explorer_internal::step("load");
+    begin("load");
     if (!explorer_internal::in_thread()) return newest();
-    order = explorer_internal::order_at(place, Access::kLoad, order);
-    View& mine = explorer_internal::my_view();
-    unsigned oldest = mine.atomics[id_];
-    if (order == std::memory_order_seq_cst) {
-      oldest = std::max<unsigned>(oldest, explorer_internal::sequential_view().atomics[id_]);
-    }
-    const unsigned index = last() - explorer_internal::choose_stale(last() - oldest);
-    see(index, order);
-    return stores_[index].value;
+    if (explorer_internal::left_out(place, kNothingNew)) return stores_[last_seen()].value;
+    return look(explorer_internal::order_at(place, Access::kLoad, order));
   }
 
+  // The comparison of a futex, or of whoever else has just passed a full fence.
+  T look() const { return look(std::memory_order_relaxed); }
+
   void store(T value, Order order = std::memory_order_seq_cst, const Place& place = Place::current()) {
-    explorer_internal::step("store");
+    begin("store");
     append(value, View(), explorer_internal::order_at(place, Access::kStore, order));
   }
 
@@ -122,10 +139,11 @@ class ExploredAtomic {
   }
 
   bool compare_exchange_strong(T& expected, T desired, Order success, Order failure, const Place& place = Place::current()) {
-    explorer_internal::step("compare_exchange");
-    if (newest() != expected) {
-      see(last(), explorer_internal::order_at(place, Access::kFailure, failure));
-      expected = newest();
+    begin("compare_exchange");
+    const unsigned index = choose_compared(expected, failure, place);
+    if (stores_[index].value != expected) {
+      see(index, explorer_internal::order_at(place, Access::kFailure, failure));
+      expected = stores_[index].value;
       return false;
     }
     change(desired, explorer_internal::order_at(place, Access::kModify, success));
@@ -152,12 +170,44 @@ class ExploredAtomic {
     View message;  // what who acquires this value gets to know
   };
 
+  static constexpr const char* kNothingNew = "load tells nothing new";
+
+  void begin(const char* operation) const {
+    explorer_internal::step(operation);
+    explorer_internal::require_happened(made_);
+  }
+
   unsigned last() const { return static_cast<unsigned>(stores_.size() - 1); }
+  uint16_t& last_seen() const { return last_seen_[explorer_internal::my_index()]; }
+
+  unsigned oldest(Order order) const {
+    const View& mine = explorer_internal::my_view();
+    return order == std::memory_order_seq_cst ? std::max(mine.atomics[id_], mine.sequential[id_]) : mine.atomics[id_];
+  }
+
+  T look(Order order) const {
+    if (!explorer_internal::in_thread()) return newest();
+    const unsigned index = last() - explorer_internal::choose_stale(last() - oldest(order));
+    see(index, order);
+    return stores_[index].value;
+  }
+
+  // The newest, or an older one, if that is not `expected`.
+  unsigned choose_compared(T expected, Order failure, const Place& place) const {
+    if (!explorer_internal::in_thread() || oldest(std::memory_order_relaxed) == last()) return last();
+    const unsigned end = oldest(explorer_internal::order_at(place, Access::kFailure, failure));
+    unsigned older = 0;
+    for (unsigned i = end; i < last(); ++i) older += stores_[i].value != expected ? 1 : 0;
+    unsigned chosen = explorer_internal::choose_stale(older);
+    unsigned index = last();
+    while (chosen != 0) chosen -= stores_[--index].value != expected ? 1 : 0;
+    return index;
+  }
 
   void see(unsigned index, Order order) const {
     if (!explorer_internal::in_thread()) return;
     View& mine = explorer_internal::my_view();
-    mine.atomics[id_] = static_cast<uint16_t>(index);
+    mine.atomics[id_] = last_seen() = static_cast<uint16_t>(index);
     if (explorer_internal::acquires(order)) mine.join(stores_[index].message);
   }
 
@@ -167,8 +217,11 @@ class ExploredAtomic {
       return;
     }
     View& mine = explorer_internal::my_view();
-    mine.atomics[id_] = static_cast<uint16_t>(stores_.size());
-    if (order == std::memory_order_seq_cst) explorer_internal::sequential_view().atomics[id_] = mine.atomics[id_];
+    mine.atomics[id_] = last_seen() = static_cast<uint16_t>(stores_.size());
+    if (order == std::memory_order_seq_cst) {
+      explorer_internal::sequential()[id_] = mine.atomics[id_];
+      explorer_internal::join(mine.sequential, explorer_internal::sequential());
+    }
     if (explorer_internal::releases(order)) {
       explorer_internal::released();
       message.join(mine);
@@ -183,14 +236,16 @@ class ExploredAtomic {
 
   template <class Change>
   T modify(const char* operation, Order order, const Place& place, Change to) {
-    explorer_internal::step(operation);
+    begin(operation);
     const T old = newest();
     change(to(old), explorer_internal::order_at(place, Access::kModify, order));
     return old;
   }
 
   const unsigned id_;
+  const explorer_internal::Moment made_ = explorer_internal::now();  // its first value is known only to who knows of that
   std::vector<Store> stores_;
+  mutable std::array<uint16_t, explorer_internal::kThreadsMax> last_seen_{};
 };
 
 // Where the code under test keeps what it protects.

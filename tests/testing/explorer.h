@@ -11,7 +11,8 @@
 // path of choices; the next run differs in the last choice that has an alternative left, until none is left.
 //
 // Memory is explored_atomic.h's: loads may give old values that their memory orders allow. Bounds: how often a thread
-// that could go on is interrupted (`preemptions`), and how many loads give an old value (`stale_reads`).
+// that could go on is interrupted (`preemptions`; once, where $WEIR_STORM says that code is slow), and how many loads give
+// an old value (`stale_reads`).
 //
 // A run fails when require() says so, at a data race between touches of a Tracked, and when threads are left that nobody
 // will wake: a hang. Objects on the stacks of such threads are not destroyed, so they should own nothing.
@@ -23,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "weir/tests/testing/explored_atomic.h"
@@ -54,13 +56,18 @@ void expect_proven(const ExplorerResult& result);
 // In a thread or a check.
 void require(bool condition, const char* what);
 
-// Every order one step weaker, each wake-up and each heavy fence left out, one at a time, wherever one of `explorations`
-// comes by, but in files of tests. Those that none of them notices, each as "function: change".
+// One change at a time, wherever one of `explorations` comes by, but in files of tests, and in those whose names contain
+// `but_in`, which have a test of their own:
+//   - an order is one step weaker;
+//   - a wake-up, or a heavy fence, is left out;
+//   - a load tells nothing new: it gives what its thread saw last, as if the thread did not look again;
+//   - a thread sleeps although the futex's word has changed.
+// Those that no exploration notices, each as "function: change".
 struct MutationReport {
   std::vector<std::string> survivors;
   int mutants = 0;
 };
-MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations);
+MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations, std::string_view but_in = "(none)");
 
 struct ExplorerThreads {
   template <class T>
@@ -68,14 +75,14 @@ struct ExplorerThreads {
 
   struct Parked {};
 
-  static constexpr int kSpins = 0;
+  static constexpr int kSpins = 1;  // an uncontended lock makes no system call, which would be a fence
   static void pause() {}
 
   // Deadlines never come.
-  static bool wait(const Atomic<uint32_t>& word, uint32_t expected, int64_t = INT64_MAX) {
+  static bool wait(const Atomic<uint32_t>& word, uint32_t expected, int64_t = INT64_MAX, const Place& place = Place::current()) {
     explorer_internal::step("wait");
     explorer_internal::system_call();
-    if (word.newest() == expected) explorer_internal::block_on(&word);
+    if (explorer_internal::left_out(place, "sleep without a look") || word.look() == expected) explorer_internal::block_on(&word);
     return true;
   }
   static void wake(const Atomic<uint32_t>& word, int count, const Place& place = Place::current()) {
@@ -93,15 +100,15 @@ struct ExplorerThreads {
   static void light_fence() {}
 };
 
-// A flag to wait for, as a loop waits for its inbox.
+// A flag to wait for, as a loop waits for its inbox: it hands over what was done before, and fences nothing.
 class ExploredEvent {
  public:
   void set() {
-    flag_.store(1);
-    ExplorerThreads::wake(flag_, INT_MAX);
+    flag_.exchange(1, std::memory_order_release);
+    explorer_internal::unblock(&flag_, INT_MAX);
   }
   void wait() {
-    while (flag_.exchange(0) == 0) ExplorerThreads::wait(flag_, 0);
+    while (flag_.exchange(0, std::memory_order_acquire) == 0) explorer_internal::block_on(&flag_);
   }
 
  private:
