@@ -166,6 +166,20 @@ TEST(ChannelExplorer, TheRingGrowsUnderTheReader) {
   expect_proven(explore_sender({.preemptions = 2, .stale_reads = 1}, 3, 4));
 }
 
+// Two senders find the ring full: one of them adds the next one, perhaps for both.
+ExplorerResult explore_growers() {
+  return explore({.preemptions = 2, .stale_reads = 1}, [] {
+    auto channel = std::make_shared<Channel<>>(0);
+    channel->put(1);
+    auto send = [channel] { require(channel->put(1), "put refused"); };
+    return Scenario{{send, send}, [channel] {
+                      for (int i = 0; i < 3; ++i) require(channel->get() == 1, "an item is lost");
+                    }};
+  });
+}
+
+TEST(ChannelExplorer, TheRingGrowsUnderTheSenders) { expect_proven(explore_growers()); }
+
 // The reader closes, or takes one and then closes: senders that sleep in a full channel wake, and what they had queued
 // before is nobody's loss.
 ExplorerResult explore_reader_closes(int takes) {
@@ -298,6 +312,7 @@ TEST(ChannelExplorer, EveryOrderAndWakeUpIsNeeded) {
   const testing::ExplorerLimits wide{.preemptions = 3, .stale_reads = 2};
   const testing::MutationReport report = testing::mutate({
       explore_ask,
+      explore_growers,
       [] { return explore_full(1, 1, false); },
       [] { return explore_full(4, 2, false); },
       [] { return explore_full(8, 1, true); },
@@ -317,12 +332,14 @@ TEST(ChannelExplorer, EveryOrderAndWakeUpIsNeeded) {
       [] { return explore_full(1, 2, false, 2); },
   });
   EXPECT_GT(report.mutants, 25);
-  // grow: what these order are the marks of a new ring, and the explorer's atomics have their first value from the
-  // beginning. put, wake: a sender that reads the new turn must see the room, too; in the explorer a sequentially consistent
-  // load is never older than a sequentially consistent store that was made before it, ordered or not.
+  // Of the orders, none is left. Of the loads, hints: the exchange or the look that follows decides, or the futex; or the
+  // ring that is added, or kept in memory, is one too many.
   EXPECT_THAT(report.survivors,
-              ::testing::ElementsAre("grow: exchange release -> relaxed", "grow: load acquire -> relaxed",
-                                     "put: load acquire -> relaxed", "wake: exchange release -> relaxed"));
+              ::testing::ElementsAre("close: load tells nothing new", "find: load tells nothing new",
+                                     "front: load tells nothing new", "grow: load tells nothing new",
+                                     "look_further: load tells nothing new", "put: load tells nothing new",
+                                     "put_behind: load tells nothing new", "room: load tells nothing new",
+                                     "wait: load tells nothing new"));
 }
 
 }  // namespace explored
