@@ -95,6 +95,48 @@ class ChannelSender {
   internal::ChannelState<T>* state_;
 };
 
+namespace internal {
+
+// What get() and next() give: an awaitable that takes an item when it is awaited.
+template <class T, class Awaiter>
+class [[nodiscard("a get() or next() takes nothing until it is awaited: co_await it, or spawn() it")]] ChannelTake {
+ public:
+  ChannelTake(ChannelState<T>& state, absl::Duration limit, unsigned& ready_in_a_row) noexcept
+      : state_(state), limit_(limit), ready_in_a_row_(ready_in_a_row) {}
+  Awaiter operator co_await() const noexcept { return Awaiter(state_, limit_, ready_in_a_row_); }
+
+ private:
+  ChannelState<T>& state_;
+  const absl::Duration limit_;
+  unsigned& ready_in_a_row_;
+};
+
+template <class T>
+using ChannelNext = ChannelTake<T, typename ChannelState<T>::Getter>;
+
+// The end is an error.
+template <class T>
+class ChannelItemAwaiter {
+ public:
+  ChannelItemAwaiter(ChannelState<T>& state, absl::Duration limit, unsigned& ready_in_a_row) noexcept
+      : getter_(state, limit, ready_in_a_row) {}
+  bool await_ready() { return getter_.await_ready(); }
+  void await_suspend(std::coroutine_handle<> point) { getter_.await_suspend(point); }
+  T await_resume() {
+    std::optional<T> item = getter_.await_resume();
+    if (!item) throw_channel_closed("get");
+    return std::move(*item);
+  }
+
+ private:
+  typename ChannelState<T>::Getter getter_;
+};
+
+template <class T>
+using ChannelGet = ChannelTake<T, ChannelItemAwaiter<T>>;
+
+}  // namespace internal
+
 template <class T>
 class FromThreadChannel {
  public:
@@ -112,19 +154,12 @@ class FromThreadChannel {
 
   // On the loop. get(): ChannelClosed at the end, ChannelTimeout when no item came within `timeout`, one deadline for the
   // whole call; 0 or less: for ever.
-  Task<T> get() { return get(timeout_); }
-  Task<T> get(absl::Duration timeout) {
-    typename internal::ChannelState<T>::Getter getter(*state_, timeout, ready_in_a_row_);
-    std::optional<T> item = co_await getter;
-    if (!item) internal::throw_channel_closed("get");
-    co_return std::move(*item);
-  }
+  internal::ChannelGet<T> get() { return get(timeout_); }
+  internal::ChannelGet<T> get(absl::Duration timeout) { return internal::ChannelGet<T>(*state_, timeout, ready_in_a_row_); }
+  auto operator co_await() noexcept { return get().operator co_await(); }
 
   // nullopt at the end; ChannelTimeout as get().
-  Task<std::optional<T>> next() {
-    typename internal::ChannelState<T>::Getter getter(*state_, timeout_, ready_in_a_row_);
-    co_return co_await getter;
-  }
+  internal::ChannelNext<T> next() { return internal::ChannelNext<T>(*state_, timeout_, ready_in_a_row_); }
 
   // For the message of a range-for.
   internal::NoRange<T> begin() {
@@ -132,24 +167,6 @@ class FromThreadChannel {
     return {};
   }
   internal::NoRange<T> end() { return {}; }
-
-  // co_await channel: the same as get().
-  class GetAwaiter {
-   public:
-    explicit GetAwaiter(FromThreadChannel& channel) noexcept
-        : getter_(*channel.state_, channel.timeout_, channel.ready_in_a_row_) {}
-    bool await_ready() { return getter_.await_ready(); }
-    void await_suspend(std::coroutine_handle<> point) { getter_.await_suspend(point); }
-    T await_resume() {
-      std::optional<T> item = getter_.await_resume();
-      if (!item) internal::throw_channel_closed("get");
-      return std::move(*item);
-    }
-
-   private:
-    typename internal::ChannelState<T>::Getter getter_;
-  };
-  GetAwaiter operator co_await() noexcept { return GetAwaiter(*this); }
 
   // The senders' calls, while the channel surely lives.
   void put(T item) { state_->put(item); }

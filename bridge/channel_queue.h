@@ -224,7 +224,7 @@ class ChannelQueue {
         }
         if (!fits(position, head, limit_)) return Put::kFull;
         if (!fits(position, head, size)) {
-          grow(word, generation);
+          word = grow(word, generation);
           continue;
         }
       }
@@ -258,7 +258,7 @@ class ChannelQueue {
   }
 
   // Moves all senders to the next ring, unless `word` has changed. Gives the word as it is then.
-  void grow(uint64_t& word, unsigned generation) {
+  uint64_t grow(uint64_t word, unsigned generation) {
     const unsigned next = generation + 1;
     if (next == kGenerations) throw std::bad_alloc();
     if (rings_[next].load(std::memory_order_acquire) == nullptr) {  // pairs with the exchange below: the ring is there
@@ -271,7 +271,8 @@ class ChannelQueue {
     }
     const uint64_t grown = word + (uint64_t{1} << kGenerationShift);
     // release: pairs with put_behind(), look_further() and wait(): the ring is there. A refused exchange reads the word.
-    if (word_.compare_exchange_strong(word, grown, std::memory_order_release, std::memory_order_relaxed)) word = grown;
+    if (word_.compare_exchange_strong(word, grown, std::memory_order_release, std::memory_order_relaxed)) return grown;
+    return word;
   }
 
   // The loop, which finds nothing in its ring. True: it is there now, or in a later ring.

@@ -1,4 +1,4 @@
-// says: a Task does nothing until it is awaited: co_await it, or spawn() it
+// says: a get() or next() takes nothing until it is awaited: co_await it, or spawn() it
 #include "weir/weir.h"
 
 weir::Task<> user(weir::FromThreadChannel<int>& channel) {
