@@ -55,14 +55,15 @@ class Engine::WakeUp final : public Operation {
   bool armed_ = false;
 };
 
-Engine::Engine(std::unique_ptr<Ring> ring, Kernel& kernel, ControlRef control, int64_t stall_ns) noexcept
+Engine::Engine(std::unique_ptr<Ring> ring, Kernel& kernel, ControlRef control, int64_t stall_ns, int64_t spin_ns) noexcept
     : ring_(std::move(ring)),
       kernel_(kernel),
       control_(std::move(control)),
       timers_(kernel.monotonic_ns()),
       submissions_(*ring_, timers_, kernel),
       wake_up_(std::make_unique<WakeUp>(*this)),
-      stall_ns_(stall_ns) {}
+      stall_ns_(stall_ns),
+      spin_ns_(spin_ns) {}
 
 Engine::~Engine() {
   if (spare_control_ > 0) control_->release(spare_control_);
@@ -157,6 +158,25 @@ inline bool Engine::timers_may_be_due() noexcept {
   return error;
 }
 
+// Looks whether something comes, while nobody has to wake the loop. True: it has, or a timer is due.
+bool Engine::spin() {
+  control_->inbox().stay_awake();
+  const auto something = [this] {
+    return control_->inbox().maybe_filled() || submissions_.has_completions() || ring_->has_task_work() || ring_->overflowed();
+  };
+  if (ring_->unsubmitted() != 0) {  // the kernel works meanwhile
+    if (const int error = submissions_.enter(false, 0); error < 0) fail(-error);
+  }
+  const int64_t now = kernel_.monotonic_ns();
+  const int64_t until = std::min(timers_.next_deadline(), now + std::min(spin_ns_, kNoDeadline - now));
+  while (!something()) {
+    if (kernel_.monotonic_ns() < until) continue;
+    woken_by_nothing_ = true;
+    return timers_.next_deadline() <= until;
+  }
+  return true;
+}
+
 // The second half.
 void Engine::poll(bool busy) {
   if (!busy) {
@@ -165,7 +185,7 @@ void Engine::poll(bool busy) {
       hook->before_sleep();  // may leave the list
       hook = following;
     }
-    busy = ready_first_ != nullptr;
+    busy = ready_first_ != nullptr || (spin_ns_ > 0 && spin());
   }
   if (const int error = enter(busy); error < 0) fail(-error);
   submissions_.reap(kCompletionsPerTurn);

@@ -69,7 +69,7 @@ class LoopAnnex {
 
 class Engine {
  public:
-  Engine(std::unique_ptr<Ring> ring, Kernel& kernel, ControlRef control, int64_t stall_ns) noexcept;
+  Engine(std::unique_ptr<Ring> ring, Kernel& kernel, ControlRef control, int64_t stall_ns, int64_t spin_ns) noexcept;
   ~Engine();
 
   // --- scheduling
@@ -169,6 +169,7 @@ class Engine {
   bool run_ready();
   bool take_inbox();
   bool timers_may_be_due() noexcept;
+  bool spin();
   int enter(bool busy);
   void deliver_all(InboxNode* list) noexcept;
   void run_watched(Root& root);
@@ -191,6 +192,7 @@ class Engine {
   std::unique_ptr<LoopAnnex> annex_;
   Executor* default_executor_ = nullptr;
   const int64_t stall_ns_;  // INT64_MAX: turns are not timed
+  const int64_t spin_ns_;   // <= 0: the loop sleeps at once
   int64_t turn_ns_ = 0;  // when this turn fired its timers
   unsigned turns_without_clock_ = 0;
   bool woken_by_nothing_ = true;  // by the kernel, at a deadline

@@ -74,7 +74,8 @@ Loop::Loop(std::unique_ptr<internal::Ring> ring, internal::Kernel& kernel, inter
       engine_(std::make_unique<internal::Engine>(std::move(ring), kernel, std::move(control),
                                                  options.stall_threshold == absl::InfiniteDuration()
                                                      ? internal::kNoDeadline
-                                                     : absl::ToInt64Nanoseconds(options.stall_threshold))) {
+                                                     : absl::ToInt64Nanoseconds(options.stall_threshold),
+                                                 absl::ToInt64Nanoseconds(options.spin))) {
   engine_->control().set_report(options.on_unhandled, options.on_unhandled_user);
 }
 

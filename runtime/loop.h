@@ -33,6 +33,9 @@ struct LoopOptions {
   // Told of each exception that nobody awaits, once, on the thread where it happened. Null: one line on stderr.
   void (*on_unhandled)(std::exception_ptr, std::string_view task, void* user) noexcept = nullptr;
   void* on_unhandled_user = nullptr;
+  // Before the loop sleeps it looks for so long whether something comes. Saves whoever comes in that time a wake-up (some
+  // microseconds), and costs the processor: a loop that waits is busy for that long.
+  absl::Duration spin = absl::ZeroDuration();
 };
 
 // Since the loop was created, but for the last three, which are of this moment.

@@ -4,11 +4,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "weir/runtime.h"
+#include "weir/runtime/sync/event.h"
 #include "weir/tests/testing/scripted_loop.h"
 
 namespace weir {
@@ -95,6 +99,62 @@ TEST(Engine, ADeadlineThatPassesIsSeenAtOnce) {
   loop->run([]() -> Task<> { co_await sleep_for(absl::Milliseconds(10)); }());
   EXPECT_EQ(loop.ring.waits, 1);
   EXPECT_EQ(loop.ring.slept_ns, 10'000'000);
+}
+
+// --- a loop that spins before it sleeps
+
+Task<> wait_for_posts(Loop& loop, LoopHandle handle, int count) {
+  Event arrived;
+  std::thread poster([&] {
+    for (int i = 0; i < count; ++i) {
+      std::atomic<bool> ran{false};
+      handle.post([&] {
+        arrived.set();
+        ran.store(true);
+      });
+      while (!ran.load()) std::this_thread::yield();
+    }
+  });
+  for (int i = 0; i < count; ++i) {
+    co_await arrived.wait();
+    arrived.reset();
+  }
+  poster.join();
+  EXPECT_EQ(loop.stats().posts, static_cast<uint64_t>(count));
+}
+
+TEST(Engine, WhoComesWhileTheLoopSpinsWritesNoWakeUp) {
+  auto loop = Loop::create({.spin = absl::Hours(1)}).value();
+  loop->run(wait_for_posts(*loop, loop->handle(), 1000));
+  EXPECT_EQ(loop->stats().wakeups_written, 0u);
+}
+
+TEST(Engine, ALoopThatHasSpunInVainSleeps) {
+  auto loop = Loop::create({.spin = absl::Nanoseconds(1)}).value();
+  loop->run(wait_for_posts(*loop, loop->handle(), 1000));
+  auto lazy = Loop::create({.spin = absl::Microseconds(100)}).value();
+  const auto nap = []() -> Task<> { co_await sleep_for(absl::Milliseconds(20)); };
+  lazy->run(nap());
+  EXPECT_LE(lazy->stats().turns, 20u);  // the rest of the time it sleeps in one enter
+}
+
+// What it submitted is on its way, and a timer ends the spin.
+TEST(Engine, ASpinningLoopHearsTheKernelAndTheClock) {
+  auto loop = Loop::create({.spin = absl::Hours(1)}).value();
+  const auto body = []() -> Task<> {
+    std::array<int, 2> fds;
+    EXPECT_EQ(::pipe(fds.data()), 0);
+    char byte = 0;
+    JoinHandle<int> reader = spawn(submit([&](io_uring_sqe* sqe) { io_uring_prep_read(sqe, fds[0], &byte, 1, 0); }));
+    co_await sleep_for(absl::Milliseconds(1));
+    std::thread writer([fd = fds[1]] { EXPECT_EQ(::write(fd, "x", 1), 1); });
+    const int got = co_await std::move(reader);
+    EXPECT_EQ(got, 1);
+    writer.join();
+    ::close(fds[0]);
+    ::close(fds[1]);
+  };
+  loop->run(body());
 }
 
 TEST(Engine, ManyOperationsTravelInOneEnter) {

@@ -108,10 +108,13 @@ MakeSide idle_loop(absl::Duration idle) {
 int job(int value) { return value; }
 
 // A loop whose default executor is a pool of its own.
-MakeSide with_pool(unsigned size, Task<> (*work)(uint64_t)) {
+MakeSide with_pool(unsigned size, Task<> (*work)(uint64_t), const LoopOptions& options = {}) {
   class PoolSide final : public Side {
    public:
-    PoolSide(unsigned size, Task<> (*work)(uint64_t)) : pool_({.size = size}), work_(work) { loop_->set_default_executor(&pool_); }
+    PoolSide(unsigned size, Task<> (*work)(uint64_t), const LoopOptions& options)
+        : pool_({.size = size}), work_(work), loop_(make_loop(options)) {
+      loop_->set_default_executor(&pool_);
+    }
     Measured run(uint64_t count) override {
       return time_of(count, [&] { loop_->run(work_(count)); });
     }
@@ -119,9 +122,9 @@ MakeSide with_pool(unsigned size, Task<> (*work)(uint64_t)) {
    private:
     ThreadPool pool_;
     Task<> (*work_)(uint64_t);
-    std::unique_ptr<Loop> loop_ = make_loop();
+    std::unique_ptr<Loop> loop_;
   };
-  return [size, work] { return std::make_unique<PoolSide>(size, work); };
+  return [size, work, options] { return std::make_unique<PoolSide>(size, work, options); };
 }
 
 Task<> call_often(uint64_t count) {
@@ -187,6 +190,8 @@ void add_thread_rows(Rows& rows, const Settings& settings) {
                   .sides = {{"weir", idle_loop(idle)}}, .count = 1, .rounds = 1});
   rows.push_back({.name = "threaded/1", .what = "`threaded` call, one at a time", .goals = {.ratio = 1.05},
                   .sides = call_sides(with_pool(1, call_often), 1)});
+  rows.push_back({.name = "threaded/1/spin", .what = "the same, on a loop that spins before it sleeps", .goals = {.value = 5500},
+                  .sides = {{"weir", with_pool(1, call_often, {.spin = absl::Microseconds(50)})}, {"sleeping", with_pool(1, call_often)}}});
   rows.push_back({.name = "threaded/1/4", .what = "the same, a pool of four threads",
                   .sides = {{"weir", with_pool(4, call_often)}, {"raw", raw::calls(1)}}});
   rows.push_back({.name = "threaded/1000", .what = "`threaded`, 1000 in flight", .goals = {.value = 110},
