@@ -32,14 +32,11 @@ void CallStateBase::submit() {
   BridgeAnnex& annex = BridgeAnnex::of(engine);
   Executor& executor = executor_ != nullptr ? *executor_ : engine.executor();
   if (control_ == nullptr) control_ = engine.take_control();
-  // relaxed: the executor's queue orders it before the thread that runs it.
-  state_.store(State::kQueued, std::memory_order_relaxed);
-  references_.store(2, std::memory_order_relaxed);  // the caller's, and from now on the executor's
+  word_.submit();
   try {
     executor.submit(*this);
   } catch (...) {
-    state_.store(State::kLazy, std::memory_order_relaxed);  // nobody else has it
-    references_.store(1, std::memory_order_relaxed);
+    word_.take_back();
     throw;
   }
   counted_ = executor.waited_for();
@@ -52,9 +49,7 @@ void CallStateBase::await(Root& root, std::coroutine_handle<> point, Suspension&
 }
 
 bool CallStateBase::give_up() noexcept {
-  State queued = State::kQueued;
-  // acq_rel: pairs with take()'s exchange; one of the two takes the job.
-  withdrawn_ = state_.compare_exchange_strong(queued, State::kCancelled, std::memory_order_acq_rel);
+  withdrawn_ = word_.withdraw();
   if (withdrawn_) {
     forget_callable();
     context_ = Context();
@@ -69,14 +64,8 @@ bool CallStateBase::give_up() noexcept {
   return true;
 }
 
-bool CallStateBase::take() noexcept {
-  State queued = State::kQueued;
-  // acq_rel: pairs with give_up()'s exchange.
-  return state_.compare_exchange_strong(queued, State::kRunning, std::memory_order_acq_rel);
-}
-
 void CallStateBase::run() noexcept {
-  if (!take()) return hand_back();
+  if (!word_.take()) return hand_back();
   if (!control_->gone()) {
     const CurrentLoopScope loop(control_);
     const ContextScope context(context_);
@@ -91,7 +80,7 @@ void CallStateBase::run() noexcept {
 }
 
 void CallStateBase::drop() noexcept {
-  if (!take()) return hand_back();
+  if (!word_.take()) return hand_back();
   fail(std::make_exception_ptr(PoolClosed("weir: the pool was shut down before the job began")));
   end();
 }
@@ -105,8 +94,6 @@ void CallStateBase::end() noexcept {
 
 // On the executor's thread: back to the loop, which lets go of it.
 void CallStateBase::hand_back() noexcept {
-  // relaxed: the result is published by the inbox; this only tells a late give_up() that there is nothing to take.
-  state_.store(State::kEnded, std::memory_order_relaxed);
   // push() needs a reference of its own: this node may be gone before it returns.
   LoopControl& control = *control_;
   PoolThread* const worker = PoolThread::mine();
@@ -123,8 +110,7 @@ void CallStateBase::deliver() noexcept {
 }
 
 void CallStateBase::release() noexcept {
-  // acquire: pairs with the other side's acq_rel decrement, when that one came first.
-  if (references_.load(std::memory_order_acquire) != 1 && references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (!word_.let_go()) return;
   if (delivered_ && !observed_ && failure() != nullptr) control_->report(failure(), "threaded");
   delete this;
 }

@@ -4,23 +4,14 @@
 //   weir::Call<std::string> call = digest("/etc/hosts");      // submitted here
 //   std::string d = co_await std::move(call);
 //
-// States of a call, one atomic word:
-//
-//   kLazy        made where no loop runs: not submitted yet (its owner alone knows it)
-//   kQueued      the executor has it
-//   kRunning     a thread runs it
-//   kCancelled   its caller was cancelled before a thread took it: it never runs; nor does a queued one whose loop is gone
-//   kEnded       the result is stored
-//
-// A thread takes it by changing kQueued to kRunning, a cancel by changing kQueued to kCancelled: one of them wins, and the
-// function and its arguments are the winner's to destroy. So a cancelled caller unwinds only when a queued job holds
-// nothing any more that could refer to its locals. The job's end travels through the loop's inbox, so no wake-up is lost
-// (inbox.h); when the loop is gone the result is dropped.
+// A thread takes the job, or a cancel withdraws it before: one of them wins (call_word.h), and the function and its
+// arguments are the winner's to destroy. So a cancelled caller unwinds only when a queued job holds nothing any more that
+// could refer to its locals. The job's end travels through the loop's inbox, so no wake-up is lost (inbox.h); when the loop
+// is gone a queued job does not run, and a result is dropped.
 //
 // Cost: one allocation a call; on the way back a post, an eventfd is written only if the loop sleeps.
 #pragma once
 
-#include <atomic>
 #include <coroutine>
 #include <exception>
 #include <functional>
@@ -32,6 +23,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weir/bridge/call_word.h"
 #include "weir/runtime/context.h"
 #include "weir/runtime/errors.h"
 #include "weir/runtime/executor.h"
@@ -55,7 +47,7 @@ class CallStateBase : public Job, public InboxNode {
 
   // On a loop: hands the job to the executor. Throws PoolClosed, and what a loop without executor throws.
   void submit();
-  bool lazy() const noexcept { return state_.load(std::memory_order_relaxed) == State::kLazy; }  // only its owner has it
+  bool lazy() const noexcept { return word_.lazy(); }
 
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* state, std::size_t size) noexcept { free_frame(state, size); }
@@ -84,14 +76,10 @@ class CallStateBase : public Job, public InboxNode {
   virtual std::exception_ptr failure() const noexcept = 0;
 
  private:
-  enum class State : uint8_t { kLazy, kQueued, kRunning, kCancelled, kEnded };
-
-  bool take() noexcept;
   void end() noexcept;
   void hand_back() noexcept;
 
-  std::atomic<State> state_{State::kLazy};
-  std::atomic<int> references_{1};
+  CallWord<> word_;
   const CallKind kind_;
   bool awaited_ = false;             // loop
   bool delivered_ = false;           // loop: the executor has let go of it

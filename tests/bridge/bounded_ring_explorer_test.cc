@@ -263,7 +263,7 @@ TEST(BoundedRingExplorer, EveryOrderAndWakeUpIsNeeded) {
       [] { return explore_idle_loop(); },
       [] { return explore_half_free(); },
       [] { return explore_withdrawn_wait(); },
-  });
+  }, {.comparisons = false});
   EXPECT_GT(report.mutants, 15);
   // Hints: what decides is an exchange, or the futex, or the next look. publish_taken() learns of fewer items than there
   // are, and then wakes a little earlier.

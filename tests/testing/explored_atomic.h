@@ -58,6 +58,10 @@ struct View {
   }
 };
 
+// What mutate() leaves out.
+inline constexpr const char* kNothingNew = "load tells nothing new";
+inline constexpr const char* kNoComparison = "exchange without a comparison";
+
 enum class Access : uint8_t { kLoad, kStore, kModify, kFailure };
 
 // What a thread did, so that others can tell whether it has happened before.
@@ -110,7 +114,7 @@ class ExploredAtomic {
   T load(Order order = std::memory_order_seq_cst, const Place& place = Place::current()) const {
     begin("load");
     if (!explorer_internal::in_thread()) return newest();
-    if (explorer_internal::left_out(place, kNothingNew)) return stores_[last_seen()].value;
+    if (explorer_internal::left_out(place, explorer_internal::kNothingNew)) return stores_[last_seen()].value;
     return look(explorer_internal::order_at(place, Access::kLoad, order));
   }
 
@@ -140,8 +144,9 @@ class ExploredAtomic {
 
   bool compare_exchange_strong(T& expected, T desired, Order success, Order failure, const Place& place = Place::current()) {
     begin("compare_exchange");
-    const unsigned index = choose_compared(expected, failure, place);
-    if (stores_[index].value != expected) {
+    const bool compares = !explorer_internal::left_out(place, explorer_internal::kNoComparison);
+    const unsigned index = compares ? choose_compared(expected, failure, place) : last();
+    if (compares && stores_[index].value != expected) {
       see(index, explorer_internal::order_at(place, Access::kFailure, failure));
       expected = stores_[index].value;
       return false;
@@ -169,8 +174,6 @@ class ExploredAtomic {
     T value;
     View message;  // what who acquires this value gets to know
   };
-
-  static constexpr const char* kNothingNew = "load tells nothing new";
 
   void begin(const char* operation) const {
     explorer_internal::step(operation);

@@ -56,18 +56,22 @@ void expect_proven(const ExplorerResult& result);
 // In a thread or a check.
 void require(bool condition, const char* what);
 
-// One change at a time, wherever one of `explorations` comes by, but in files of tests, and in those whose names contain
-// `but_in`, which have a test of their own:
+// One change at a time, wherever one of `explorations` comes by, but in files of tests:
 //   - an order is one step weaker;
 //   - a wake-up, or a heavy fence, is left out;
 //   - a load tells nothing new: it gives what its thread saw last, as if the thread did not look again;
-//   - a thread sleeps although the futex's word has changed.
+//   - a thread sleeps although the futex's word has changed;
+//   - a compare-exchange changes the word whatever is there.
 // Those that no exploration notices, each as "function: change".
+struct MutationOptions {
+  std::string_view but_in = "(none)";  // files that have a test of their own: part of their name
+  bool comparisons = true;             // false: with the last change the code would crash
+};
 struct MutationReport {
   std::vector<std::string> survivors;
   int mutants = 0;
 };
-MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations, std::string_view but_in = "(none)");
+MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations, const MutationOptions& options = {});
 
 struct ExplorerThreads {
   template <class T>

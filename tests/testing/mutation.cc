@@ -51,7 +51,7 @@ struct Mutant {
 };
 
 uint64_t collecting_in = 0;  // an exploration's bit, while mutants are looked for
-std::string_view collecting_not_in;
+MutationOptions collecting_options;
 std::vector<Mutant> mutants;
 const Mutant* mutant = nullptr;  // the one at work
 
@@ -72,8 +72,9 @@ std::vector<std::memory_order> one_step_weaker(Access access, std::memory_order 
 }
 
 void collect(Mutant found) {
+  if (found.change == explorer_internal::kNoComparison && !collecting_options.comparisons) return;
   const std::string_view file = found.place.file_name();
-  if (file.find("tests/") != std::string_view::npos || file.find(collecting_not_in) != std::string_view::npos) return;
+  if (file.find("tests/") != std::string_view::npos || file.find(collecting_options.but_in) != std::string_view::npos) return;
   auto known = std::find(mutants.begin(), mutants.end(), found);
   if (known == mutants.end()) known = mutants.insert(known, found);
   known->explorations |= collecting_in;
@@ -119,10 +120,10 @@ std::string describe(const Mutant& what) {
 
 }  // namespace
 
-MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations, std::string_view but_in) {
+MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations, const MutationOptions& options) {
   MutationReport report;
   mutants.clear();
-  collecting_not_in = but_in;
+  collecting_options = options;
   collecting_in = 1;
   for (const auto& explore_one : explorations) {
     if (const ExplorerResult result = explore_one(); !result.failure.empty()) {
