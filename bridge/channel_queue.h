@@ -32,7 +32,8 @@
 //   loop's heavy_fence() between its two, or where the kernel has none, sequential consistency of all four, lets one of
 //   them see the other. Who clears `stalled_` decides: the sender, who thereby owes the notice, or the loop.
 //   A wait that is taken back: who clears the flag decides.
-// Why no slot is used twice: a sender claims p only after it has seen that the loop has taken p - size (`head_`).
+// Why no slot is used twice: a sender claims p only when it, or another one, has seen that the loop has taken p - size
+// (`head_`, and `bound_`, which the senders hand on).
 //
 // Cost: a put is one compare-exchange and no allocation, but where the ring grows; taking is no atomic exchange at all.
 // Memory: one ring, of at most twice the items that ever waited at the same time. T's moves do not throw.
@@ -91,7 +92,15 @@ class ChannelQueue {
   // --- any thread
 
   // kFull, kClosed: `item` is untouched, as when the allocation of a ring throws.
-  Put put(T& item) { return put_behind(item, false); }
+  Put put(T& item) {
+    uint64_t word = word_.load(std::memory_order_relaxed);  // a guess; the exchange checks it
+    // Pairs with put_slowly(): what one of the senders has seen of the loop.
+    if ((word & kClosed) != 0 || !is_before(position_of(word), bound_.load(std::memory_order_acquire)) || !claim(word)) {
+      return put_slowly(item, false);
+    }
+    fill(word, item);
+    return Put::kPut;
+  }
 
   // True: this call has closed it.
   bool close() noexcept {
@@ -128,13 +137,13 @@ class ChannelQueue {
     ++taken_;
   }
   // Instead of tell(): the room goes to this item. Never kFull.
-  Put put_in_exchange(T& item) { return put_behind(item, true); }
+  Put put_in_exchange(T& item) { return put_slowly(item, true); }
 
   // Tells the senders what has been taken.
-  void tell() noexcept { head_.store(taken_, std::memory_order_release); }  // pairs with put_behind(): the slots are free
+  void tell() noexcept { head_.store(taken_, std::memory_order_release); }  // pairs with put_slowly(): the slots are free
   // The same, before a look at who sleeps.
   void tell_sleepers() noexcept {
-    head_.store(taken_, std::memory_order_seq_cst);  // pairs with put_behind(); see channel_room.h
+    head_.store(taken_, std::memory_order_seq_cst);  // pairs with put_slowly(); see channel_room.h
   }
 
   uint64_t taken() const noexcept { return taken_; }
@@ -150,7 +159,7 @@ class ChannelQueue {
     uint64_t word = word_.load(std::memory_order_acquire);  // pairs with grow()
     while (position_of(word) == taken_) {
       if ((word & kClosed) != 0) return false;
-      // release: pairs with put_behind() and close(), for what notify() uses. acquire: pairs with grow().
+      // release: pairs with claim() and close(), for what notify() uses. acquire: pairs with grow().
       if (word_.compare_exchange_weak(word, word | kWaits, std::memory_order_release, std::memory_order_acquire)) {
         stalling_ = false;
         return true;
@@ -173,7 +182,7 @@ class ChannelQueue {
       // Pairs with fill(): who clears it decides.
       return stalled_.compare_exchange_strong(mark, 0, std::memory_order_relaxed, std::memory_order_relaxed);
     }
-    // Pairs with put_behind() and close(): who clears it decides.
+    // Pairs with claim() and close(): who clears it decides.
     return (word_.fetch_and(~kWaits, std::memory_order_relaxed) & kWaits) != 0;
   }
 
@@ -201,45 +210,46 @@ class ChannelQueue {
   }
   uint64_t size_of(unsigned generation) const noexcept { return first_size_ << generation; }
 
-  // Whether `position` may be claimed when all before `head` has been taken. A word that has grown old has a position
-  // before the head; the exchange will notice.
-  static bool fits(uint64_t position, uint64_t head, uint64_t room) noexcept {
-    return static_cast<int64_t>(position - head) < static_cast<int64_t>(room);
-  }
+  // A word that has grown old has a position before those that it is compared with; the exchange will notice.
+  static bool is_before(uint64_t position, uint64_t bound) noexcept { return static_cast<int64_t>(position - bound) < 0; }
 
   // `in_exchange`: the loop, which knows of room that the senders do not know of.
-  Put put_behind(T& item, bool in_exchange) {
+  [[gnu::noinline]] Put put_slowly(T& item, bool in_exchange) {
     uint64_t word = word_.load(std::memory_order_seq_cst);  // pairs with close(); see channel_room.h
     for (;;) {
       if ((word & kClosed) != 0) return Put::kClosed;
       const uint64_t position = position_of(word);
-      const unsigned generation = generation_of(word);
-      const uint64_t size = size_of(generation);
-      // Pairs with the store below: what another sender has seen of the loop.
-      uint64_t head = in_exchange ? taken_ : head_seen_.load(std::memory_order_acquire);
-      if (!fits(position, head, std::min(size, limit_))) {
-        if (!in_exchange) {
-          head = head_.load(std::memory_order_seq_cst);  // pairs with tell() and tell_sleepers()
-          head_seen_.store(head, std::memory_order_release);
-        }
-        if (!fits(position, head, limit_)) return Put::kFull;
-        if (!fits(position, head, size)) {
-          word = grow(word, generation);
+      if (in_exchange || !is_before(position, bound_.load(std::memory_order_acquire))) {  // as in put()
+        const uint64_t size = size_of(generation_of(word));
+        // Pairs with tell() and tell_sleepers(): the slots are free, and who sleeps is seen.
+        const uint64_t head = in_exchange ? taken_ : head_.load(std::memory_order_seq_cst);
+        if (!is_before(position, head + limit_)) return Put::kFull;
+        if (!is_before(position, head + size)) {
+          word = grow(word);
           continue;
         }
+        // release: pairs with the loads of bound_, the slots are free. It may go back, which costs a look.
+        if (!in_exchange) bound_.store(head + std::min(size, limit_), std::memory_order_release);
       }
-      // acquire: pairs with wait(), for what notify() uses, and with grow(). What is put is published by fill().
-      if (word_.compare_exchange_weak(word, (word + (uint64_t{1} << kPositionShift)) & ~kWaits, std::memory_order_acquire,
-                                      std::memory_order_relaxed)) {
-        Slot* const ring = rings_[generation].load(std::memory_order_relaxed);  // came with the word
-        fill(ring[position & (size - 1)], position + 1, item, (word & kWaits) != 0);
-        return Put::kPut;
-      }
+      if (claim(word)) break;
     }
+    fill(word, item);
+    return Put::kPut;
   }
 
-  // Afterwards the slot is the loop's, and its ring may be gone.
-  void fill(Slot& slot, uint64_t mark, T& item, bool owes_notice) noexcept {
+  // The position of `word`; false: the word has changed, and is read again.
+  bool claim(uint64_t& word) noexcept {
+    // acquire: pairs with wait(), for what notify() uses, and with grow(). What is put is published by fill().
+    return word_.compare_exchange_weak(word, (word + (uint64_t{1} << kPositionShift)) & ~kWaits, std::memory_order_acquire,
+                                       std::memory_order_relaxed);
+  }
+
+  // Who claimed the position of `word`. Afterwards the slot is the loop's, and its ring may be gone.
+  void fill(uint64_t word, T& item) noexcept {
+    const unsigned generation = generation_of(word);
+    Slot* const ring = rings_[generation].load(std::memory_order_relaxed);  // came with the word
+    Slot& slot = ring[position_of(word) & (size_of(generation) - 1)];
+    const uint64_t mark = position_of(word) + 1;
     std::construct_at(std::addressof(slot.item), std::move(item));
     uint64_t stalled;
     if (light_) {
@@ -250,16 +260,19 @@ class ChannelQueue {
       slot.mark.store(mark, std::memory_order_seq_cst);    // pairs with front() and find()
       stalled = stalled_.load(std::memory_order_seq_cst);  // pairs with wait()
     }
-    if (stalled == mark) [[unlikely]] {
-      // acquire: pairs with wait(), for what notify() uses. Who clears it decides.
-      if (stalled_.compare_exchange_strong(stalled, 0, std::memory_order_acquire, std::memory_order_relaxed)) owes_notice = true;
+    if (stalled == mark || (word & kWaits) != 0) [[unlikely]] give_notice(word, mark);
+  }
+  [[gnu::noinline]] void give_notice(uint64_t word, uint64_t mark) noexcept {
+    // acquire: pairs with wait(), for what notify() uses. Who clears it decides.
+    if ((word & kWaits) != 0 ||
+        stalled_.compare_exchange_strong(mark, 0, std::memory_order_acquire, std::memory_order_relaxed)) {
+      reader_.notify();
     }
-    if (owes_notice) reader_.notify();
   }
 
   // Moves all senders to the next ring, unless `word` has changed. Gives the word as it is then.
-  uint64_t grow(uint64_t word, unsigned generation) {
-    const unsigned next = generation + 1;
+  uint64_t grow(uint64_t word) {
+    const unsigned next = generation_of(word) + 1;
     if (next == kGenerations) throw std::bad_alloc();
     if (rings_[next].load(std::memory_order_acquire) == nullptr) {  // pairs with the exchange below: the ring is there
       auto ring = std::make_unique<Slot[]>(size_of(next));
@@ -270,7 +283,7 @@ class ChannelQueue {
       }
     }
     const uint64_t grown = word + (uint64_t{1} << kGenerationShift);
-    // release: pairs with put_behind(), look_further() and wait(): the ring is there. A refused exchange reads the word.
+    // release: pairs with claim(), look_further() and wait(): the ring is there. A refused exchange reads the word.
     if (word_.compare_exchange_strong(word, grown, std::memory_order_release, std::memory_order_relaxed)) return grown;
     return word;
   }
@@ -305,7 +318,7 @@ class ChannelQueue {
   typename Threads::template Atomic<uint64_t> stalled_{0};
 
   alignas(64) typename Threads::template Atomic<uint64_t> word_{0};  // the senders'
-  typename Threads::template Atomic<uint64_t> head_seen_{0};         // the last head_ that a sender read
+  typename Threads::template Atomic<uint64_t> bound_{std::min(limit_, first_size_)};  // positions before it may be claimed
 
   alignas(64) typename Threads::template Atomic<uint64_t> head_{0};  // what the loop has taken, for the senders
   uint64_t taken_ = 0;                                               // the loop's position

@@ -197,8 +197,19 @@ ExplorerResult explore_reader_closes(int takes) {
   });
 }
 
+// A close on another thread, while one that has found the channel full goes to sleep.
+ExplorerResult explore_close_of_full() {
+  return explore({.preemptions = 3, .stale_reads = 2}, [] {
+    auto channel = std::make_shared<Channel<>>(1);
+    channel->put(1);
+    return Scenario{{[channel] { require(!channel->put(1), "put into a full channel"); }, [channel] { channel->close(); }},
+                    nullptr};
+  });
+}
+
 TEST(ChannelExplorer, ACloseWakesEverySender) {
   for (const int takes : {0, 1, 2}) expect_proven(explore_reader_closes(takes));
+  expect_proven(explore_close_of_full());
 }
 
 // Room that comes back while two senders wait for it: each gets its turn.
@@ -313,6 +324,7 @@ TEST(ChannelExplorer, EveryOrderAndWakeUpIsNeeded) {
   const testing::MutationReport report = testing::mutate({
       explore_ask,
       explore_growers,
+      explore_close_of_full,
       [] { return explore_full(1, 1, false); },
       [] { return explore_full(4, 2, false); },
       [] { return explore_full(8, 1, true); },
@@ -338,7 +350,8 @@ TEST(ChannelExplorer, EveryOrderAndWakeUpIsNeeded) {
               ::testing::ElementsAre("close: load tells nothing new", "find: load tells nothing new",
                                      "front: load tells nothing new", "grow: load tells nothing new",
                                      "look_further: load tells nothing new", "put: load tells nothing new",
-                                     "put_behind: load tells nothing new", "room: load tells nothing new",
+                                     "put: load tells nothing new", "put: load tells nothing new",
+                                     "put_slowly: load tells nothing new", "room: load tells nothing new",
                                      "wait: load tells nothing new"));
 }
 
