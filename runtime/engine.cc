@@ -115,7 +115,7 @@ bool Engine::work() {
   if (timers_.size() != 0 && timers_may_be_due()) {
     turn_ns_ = kernel_.monotonic_ns();
     timers_.fire(turn_ns_, kTimersPerTurn);
-    busy |= timers_.next_deadline() <= turn_ns_;
+    if (timers_.next_deadline() <= turn_ns_) busy = woken_by_nothing_ = true;  // more are due
   }
   counters_.timers.set(timers_.size());
   return busy || ready_first_ != nullptr;
@@ -158,6 +158,14 @@ inline bool Engine::timers_may_be_due() noexcept {
   return error;
 }
 
+void Engine::tell_idle_hooks() noexcept {
+  for (IdleHook* hook = idle_hooks_.first(); hook != nullptr;) {
+    IdleHook* const following = decltype(idle_hooks_)::after(*hook);
+    hook->before_sleep();  // may leave the list
+    hook = following;
+  }
+}
+
 // Looks whether something comes, while nobody has to wake the loop. True: it has, or a timer is due.
 bool Engine::spin() {
   control_->inbox().stay_awake();
@@ -170,7 +178,8 @@ bool Engine::spin() {
   const int64_t now = kernel_.monotonic_ns();
   const int64_t until = std::min(timers_.next_deadline(), now + std::min(spin_ns_, kNoDeadline - now));
   while (!something()) {
-    if (kernel_.monotonic_ns() < until) continue;
+    turn_ns_ = kernel_.monotonic_ns();
+    if (turn_ns_ < until) continue;
     woken_by_nothing_ = true;
     return timers_.next_deadline() <= until;
   }
@@ -180,11 +189,7 @@ bool Engine::spin() {
 // The second half.
 void Engine::poll(bool busy) {
   if (!busy) {
-    for (IdleHook* hook = idle_hooks_.first(); hook != nullptr;) {
-      IdleHook* const following = decltype(idle_hooks_)::after(*hook);
-      hook->before_sleep();  // may leave the list
-      hook = following;
-    }
+    tell_idle_hooks();
     busy = ready_first_ != nullptr || (spin_ns_ > 0 && spin());
   }
   if (const int error = enter(busy); error < 0) fail(-error);
@@ -251,6 +256,7 @@ void Engine::shut_down() noexcept {
   going_ = true;
   const CurrentLoopScope current(control_.get());
   Engine* const before = std::exchange(thread_state.engine, this);
+  Root* const root_before = std::exchange(thread_state.root, nullptr);  // a task of another loop may destroy this one
   if (!bound_ && !control_->inbox().close_if_empty() && bind() < 0) deliver_all(control_->inbox().close());
   if (bound_) {
     end_work();
@@ -263,6 +269,7 @@ void Engine::shut_down() noexcept {
   annex_.reset();
   while (LoopResource* const resource = resources_.first()) resource->loop_ended();
   thread_state.engine = before;
+  thread_state.root = root_before;
   control_->set_own_thread(false);
   shut_down_ = true;
 }

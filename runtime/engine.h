@@ -26,8 +26,8 @@
 
 namespace weir::internal {
 
-// Asked each time before the loop sleeps, while it is in the loop's list: a stream whose producer sleeps although there
-// is room. Loop's thread.
+// Asked each time before the loop sleeps, or stands still between two runs, while it is in the loop's list: a stream whose
+// producer sleeps although there is room. Loop's thread.
 class IdleHook {
  public:
   virtual void before_sleep() noexcept = 0;
@@ -122,6 +122,7 @@ class Engine {
 
   void add_idle_hook(IdleHook& hook) noexcept { idle_hooks_.push_back(hook); }
   void remove_idle_hook(IdleHook& hook) noexcept { idle_hooks_.remove(hook); }
+  void tell_idle_hooks() noexcept;
 
   void add_resource(LoopResource& resource) noexcept { resources_.push_back(resource); }
   void remove_resource(LoopResource& resource) noexcept { resources_.remove(resource); }

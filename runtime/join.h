@@ -100,7 +100,7 @@ struct JoinAccess;
 // handle that is moved into gather, race, timeout or a TaskGroup is cancelled with it.
 //
 // Any thread: cancel(), and dropping the handle, which detaches the task; elsewhere than on its loop both are messages to
-// that, without an allocation for the drop. Of a task that fails and is never awaited the
+// that, which it finds when it runs; a drop allocates nothing. Of a task that fails and is never awaited the
 // exception goes to LoopOptions::on_unhandled, once.
 template <class R>
 class [[nodiscard("a dropped JoinHandle detaches its task: say (void) if you mean it")]] JoinHandle {

@@ -160,6 +160,7 @@ Loop::Running::Running(Loop& loop) : current_(&loop.engine_->control()) {
 }
 
 Loop::Running::~Running() {
+  internal::thread_state.engine->tell_idle_hooks();
   internal::thread_state.engine = nullptr;
   internal::thread_state.loop = nullptr;
 }

@@ -1,6 +1,7 @@
 #include "weir/runtime/ring.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,6 +33,13 @@ constexpr std::array kSetups = {
     IORING_SETUP_SUBMIT_ALL,                                                                                        // 5.18
     0U,                                                                                                             // 5.15
 };
+
+// The kernel takes the points in time of its first time namespace, whatever the caller's clock says (as of 6.18).
+bool in_first_time_namespace() noexcept {
+  constexpr ino_t kFirst = 0xEFFFFFFA;  // PROC_TIME_INIT_INO
+  struct stat status{};
+  return ::stat("/proc/self/ns/time", &status) == 0 && status.st_ino == kFirst;
+}
 
 // A word that the kernel wipes to 0 in a child that was forked off: a child must not touch its parent's ring.
 std::atomic<uint64_t>& wiped_word() noexcept {
@@ -81,7 +89,7 @@ class SystemRing final : public Ring {
     opened_ = true;
     setup_flags_ = params.flags;
     features_ = params.features;
-    takes_deadlines_ = (params.features & kFeatureOf6_12) != 0;
+    takes_deadlines_ = (params.features & kFeatureOf6_12) != 0 && in_first_time_namespace();
     sq_head_ = ring_.sq.khead;
     sq_kernel_tail_ = ring_.sq.ktail;
     sq_flags_ = ring_.sq.kflags;
@@ -115,7 +123,10 @@ class SystemRing final : public Ring {
 
   int enter_until(int64_t deadline_ns) noexcept override {
     if (in_forked_child()) [[unlikely]] return -EOWNERDEAD;
-    return enter_limited(publish(), deadline_ns, kEnterUntil);
+    const int result = enter_limited(publish(), deadline_ns, kEnterUntil);
+    if (result != -EINVAL) return result;
+    takes_deadlines_ = false;  // a kernel that has the one without the other; nothing was submitted
+    return 0;
   }
 
   bool in_forked_child() const noexcept override { return word_.load(std::memory_order_relaxed) != process_; }  // as in this_process()

@@ -41,10 +41,12 @@ class SpawnedTask final : public JoinState<R>, private Suspension {
 
   // Cancelled before its first turn: it never starts.
   void cancel() noexcept override {
+    if (!this->result.empty()) return;  // refused
     this->set_failure(std::make_exception_ptr(Cancelled()));
     this->skip_to_end();
   }
   void refuse() noexcept {
+    if (!this->result.empty()) return;  // cancelled
     try {
       throw_task_is_spent();
     } catch (...) {

@@ -320,6 +320,20 @@ Task<> batches() {
 }
 TEST(Iterable, NextBatchGivesAtLeastOneAndAtMostSoMany) { run(batches()); }
 
+// There is room, but less than half of it, when the run ends and the loop stands still.
+TEST(Iterable, AProducerWithRoomGoesOnBetweenTwoRuns) {
+  auto loop = Loop::create().value();
+  auto it = threaded_iterable(count_to, {.max_size = 8})(20);
+  const auto take = [&it](int count) -> Task<> {
+    for (int i = 0; i < count; ++i) co_await it.next();
+  };
+  loop->run(take(1));
+  while (it.stats().producer_sleeps == 0) std::this_thread::yield();
+  loop->run(take(2));
+  while (it.stats().put < 8 + 3) std::this_thread::yield();
+  loop->run(take(17));
+}
+
 // A notice may find the ring empty: that is no end.
 Task<> read_in_batches(int count) {
   auto numbers = threaded_iterable(count_to, {.max_size = 256});

@@ -61,7 +61,7 @@ constexpr Allowed kAllowed[] = {
     {__NR_poll, "Kernel::hung_up"},
     {__NR_fcntl, "Kernel::get_flags, set_flags"},
     {__NR_fstat, "Kernel::file_mode"},
-    {__NR_newfstatat, "Kernel::file_mode, Kernel::identify, as libc makes them"},
+    {__NR_newfstatat, "Kernel::file_mode, Kernel::identify, Ring::create, as libc makes them"},
     {__NR_ftruncate, "Kernel::system_call, on kernels without the request"},
     {__NR_ioctl, "Kernel::block_device_size"},
     {__NR_unlink, "Kernel::unlink"},

@@ -111,6 +111,9 @@ TEST(SpawnTest, ASpentTaskIsALogicError) {
     EXPECT_THROW((void)co_await spawn(std::move(once)), std::logic_error);  // NOLINT: moved from
     EXPECT_EQ(co_await std::move(taken), 1);
     EXPECT_THROW((void)co_await spawn(std::move(taken)), std::logic_error);
+    JoinHandle<int> cancelled = spawn(std::move(taken));
+    cancelled.cancel();
+    EXPECT_THROW((void)co_await cancelled, std::logic_error);
   };
   loop.run(body());
 }

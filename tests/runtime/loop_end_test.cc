@@ -269,6 +269,39 @@ TEST(LoopEnd, TheWakeUpIsWrittenWhileItIsCancelled) {
   loop.destroy_loop();
 }
 
+TEST(LoopEnd, ATaskOfAnotherLoopMayDestroyIt) {
+  bool cancelled = false;
+  auto inner = Loop::create().value();
+  inner->run([](bool& told) -> Task<> {
+    (void)spawn([&told]() -> Task<> {
+      try {
+        co_await sleep_for(absl::InfiniteDuration());
+      } catch (const Cancelled&) {
+        told = true;
+        throw;
+      }
+    });
+    co_await yield();
+  }(cancelled));
+  auto outer = Loop::create().value();
+  const auto destroy = [&]() -> Task<int> {
+    inner.reset();
+    co_await yield();
+    co_return 7;
+  };
+  const auto at_once = [&]() -> Task<int> {
+    auto third = Loop::create().value();
+    co_return 8;
+  };
+  const auto body = [&]() -> Task<int> {
+    const int first = co_await spawn(destroy());
+    const int second = co_await spawn(at_once());
+    co_return first + second;
+  };
+  EXPECT_EQ(outer->run(body()), 15);
+  EXPECT_TRUE(cancelled);
+}
+
 // An operation that no task waits for, as a receive that is armed for whoever reads next.
 class Unattended final : public internal::Operation {
  public:

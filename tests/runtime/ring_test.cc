@@ -1,6 +1,8 @@
 #include "weir/runtime/ring.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -9,6 +11,7 @@
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -91,6 +94,41 @@ TEST(Ring, AWaitEndsAtAPointInTime) {
   io_uring_prep_nop(ring->next_submission());
   EXPECT_EQ(ring->enter_until(internal::kNoDeadline - 1), 1);
   EXPECT_EQ(ring->completions(), 1u);
+}
+
+// Its clock is ahead by an offset of which the kernel's waits know nothing.
+TEST(Ring, ATimeNamespaceMovesNoDeadline) {
+  const int status = testing::exit_status_of([] {
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWTIME) != 0) return testing::kCannotTry;  // of the children
+    const int offsets = ::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+    constexpr std::string_view kAhead = "monotonic 3600 0\n";
+    if (offsets < 0 || ::write(offsets, kAhead.data(), kAhead.size()) != static_cast<ssize_t>(kAhead.size())) return testing::kCannotTry;
+    return testing::exit_status_of([] {
+      auto ring = make();
+      if (ring->enable() != 0) return 1;
+      if (ring->takes_deadlines()) return 2;
+      ring.reset();
+      auto loop = Loop::create().value();
+      loop->run([]() -> Task<> { co_await sleep_for(absl::Milliseconds(5)); }());  // else it takes an hour
+      return 0;
+    });
+  });
+  if (status == testing::kCannotTry) GTEST_SKIP() << "no time namespace can be made here";
+  EXPECT_EQ(status, 0);
+}
+
+// A kernel that refuses the wait after all: it ends at once, and the next ones are relative.
+TEST(Ring, ARefusedDeadlineIsLeftAlone) {
+  const int status = testing::exit_status_of([] {
+    auto ring = make();
+    if (ring->enable() != 0) return 1;
+    if (!ring->takes_deadlines() || !testing::refuse_system_call(__NR_io_uring_enter, EINVAL)) return testing::kCannotTry;
+    io_uring_prep_nop(ring->next_submission());
+    if (ring->enter_until(Kernel::system().monotonic_ns() + 1'000'000'000) != 0) return 2;
+    return ring->takes_deadlines() || ring->unsubmitted() != 1 ? 3 : 0;
+  });
+  if (status == testing::kCannotTry) GTEST_SKIP() << "older than Linux 6.12, or no filter can be set here";
+  EXPECT_EQ(status, 0);
 }
 
 TEST(Ring, NothingIsLostWhenTheCompletionQueueOverflows) {
