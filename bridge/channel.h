@@ -60,13 +60,14 @@ class ChannelSender {
   ~ChannelSender() { state_->release(); }
 
   // Sleeps while the channel is full. ChannelClosed when it is closed, also while it sleeps. On a loop's own thread it
-  // never sleeps, between two runs neither: DeadlockError when full; co_await put_async() there.
+  // never sleeps, nor, once the loop has read from it, between two runs: DeadlockError when full; co_await put_async() there.
   void put(T item) const { state_->put(item); }
 
   // False when full. ChannelClosed.
   bool try_put(T item) const { return state_->try_put(item); }
 
-  // On the reader's loop: waits for room, first come first served. ChannelClosed. Cancelling puts nothing.
+  // On the reader's loop: waits for room, first come first served, and before any thread that sleeps in put(): tasks that
+  // always put leave no room for threads. ChannelClosed. Cancelling puts nothing.
   Task<void> put_async(T item) const { return put_when_free(*this, std::move(item)); }
 
   // Nothing is put any more; what was put is still delivered. Idempotent.
@@ -101,14 +102,12 @@ namespace internal {
 template <class T, class Awaiter>
 class [[nodiscard("a get() or next() takes nothing until it is awaited: co_await it, or spawn() it")]] ChannelTake {
  public:
-  ChannelTake(ChannelState<T>& state, absl::Duration limit, unsigned& ready_in_a_row) noexcept
-      : state_(state), limit_(limit), ready_in_a_row_(ready_in_a_row) {}
-  Awaiter operator co_await() const noexcept { return Awaiter(state_, limit_, ready_in_a_row_); }
+  ChannelTake(ChannelState<T>& state, absl::Duration limit) noexcept : state_(state), limit_(limit) {}
+  Awaiter operator co_await() const noexcept { return Awaiter(state_, limit_); }
 
  private:
   ChannelState<T>& state_;
   const absl::Duration limit_;
-  unsigned& ready_in_a_row_;
 };
 
 template <class T>
@@ -118,8 +117,7 @@ using ChannelNext = ChannelTake<T, typename ChannelState<T>::Getter>;
 template <class T>
 class ChannelItemAwaiter {
  public:
-  ChannelItemAwaiter(ChannelState<T>& state, absl::Duration limit, unsigned& ready_in_a_row) noexcept
-      : getter_(state, limit, ready_in_a_row) {}
+  ChannelItemAwaiter(ChannelState<T>& state, absl::Duration limit) noexcept : getter_(state, limit) {}
   bool await_ready() { return getter_.await_ready(); }
   void await_suspend(std::coroutine_handle<> point) { getter_.await_suspend(point); }
   T await_resume() {
@@ -155,11 +153,11 @@ class FromThreadChannel {
   // On the loop. get(): ChannelClosed at the end, ChannelTimeout when no item came within `timeout`, one deadline for the
   // whole call; 0 or less: for ever.
   internal::ChannelGet<T> get() { return get(timeout_); }
-  internal::ChannelGet<T> get(absl::Duration timeout) { return internal::ChannelGet<T>(*state_, timeout, ready_in_a_row_); }
+  internal::ChannelGet<T> get(absl::Duration timeout) { return internal::ChannelGet<T>(*state_, timeout); }
   auto operator co_await() noexcept { return get().operator co_await(); }
 
   // nullopt at the end; ChannelTimeout as get().
-  internal::ChannelNext<T> next() { return internal::ChannelNext<T>(*state_, timeout_, ready_in_a_row_); }
+  internal::ChannelNext<T> next() { return internal::ChannelNext<T>(*state_, timeout_); }
 
   // For the message of a range-for.
   internal::NoRange<T> begin() {
@@ -188,7 +186,6 @@ class FromThreadChannel {
  private:
   internal::ChannelState<T>* state_;
   const absl::Duration timeout_;
-  unsigned ready_in_a_row_ = 0;
 };
 
 }  // namespace weir

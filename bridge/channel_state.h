@@ -107,15 +107,15 @@ class ChannelState final : public InboxNode, public LoopBound, public IdleHook, 
     if (control_.compare_exchange_strong(bound, here, std::memory_order_release, std::memory_order_relaxed)) {
       here->retain();
       retain();  // the list's, until leave_loop()
-      BridgeAnnex::of(engine).add(*this);
       here_ = true;
+      BridgeAnnex::of(engine).add(*this);
     } else if (bound != here) {
       throw_other_loop();
     }
   }
 
   // Takes the next item, if there is one and nobody waits in front; `ended` when none will come.
-  void try_get(std::optional<T>& item, bool& ended) {
+  void try_get(std::optional<Stored>& item, bool& ended) noexcept {
     if (getters_.empty()) take(item, ended);
   }
 
@@ -175,14 +175,10 @@ class ChannelState final : public InboxNode, public LoopBound, public IdleHook, 
     return put == Put::kPut;
   }
 
-  void take(std::optional<T>& item, bool& ended) {
+  void take(std::optional<Stored>& item, bool& ended) noexcept {
     Stored* const front = ends_.front(ended);
     if (front == nullptr) return;
-    if constexpr (kBoxed) {
-      item.emplace(std::move(**front));
-    } else {
-      item.emplace(std::move(*front));
-    }
+    item.emplace(std::move(*front));
     if (putters_.empty()) {
       ends_.pop();
     } else {
@@ -270,25 +266,25 @@ class ChannelState final : public InboxNode, public LoopBound, public IdleHook, 
   bool noticing_ = false;            // a notice was asked for and has not arrived
   bool here_ = false;                // in the annex's list
   bool hooked_ = false;              // in the engine's list
+  unsigned ready_in_a_row_ = 0;      // items that were there at once
 };
 
 // A get(): waits for an item, the end, or its deadline.
 template <class T>
 class ChannelState<T>::Getter final : public Suspension, public Timer {
  public:
-  Getter(ChannelState& state, absl::Duration limit, unsigned& ready_in_a_row) noexcept
-      : state_(state), limit_(limit), ready_in_a_row_(ready_in_a_row) {}
+  Getter(ChannelState& state, absl::Duration limit) noexcept : state_(state), limit_(limit) {}
   ~Getter() = default;
 
   bool await_ready() {
     Root::current().throw_if_interrupted();
     state_.bind();
     state_.try_get(item_, ended_);
-    return (item_ || ended_) && ++ready_in_a_row_ < kChannelReadyMax;
+    return (item_ || ended_) && ++state_.ready_in_a_row_ < kChannelReadyMax;
   }
   void await_suspend(std::coroutine_handle<> point) {
     root_ = thread_state.root;
-    ready_in_a_row_ = 0;
+    state_.ready_in_a_row_ = 0;
     if (item_ || ended_) return root_->engine().yield(*root_, point);
     root_->wait(point, *this);
     if (limit_ > absl::ZeroDuration() && limit_ != absl::InfiniteDuration()) {
@@ -297,9 +293,15 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
     state_.getters_.push_back(*this);
     state_.ask_for_notice();
   }
-  // nullopt at the end.
+  // nullopt at the end. Where T's move throws, the item is lost with it, in the task that wanted it.
   std::optional<T> await_resume() {
-    if (item_) return std::move(item_);
+    if (item_) {
+      if constexpr (kBoxed) {
+        return std::optional<T>(std::move(**item_));
+      } else {
+        return std::optional<T>(std::move(*item_));
+      }
+    }
     if (late_) throw_channel_timeout(limit_);
     if (given_up_) throw Cancelled();
     return std::nullopt;
@@ -333,9 +335,8 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
 
   ChannelState& state_;
   const absl::Duration limit_;
-  unsigned& ready_in_a_row_;
   Root* root_ = nullptr;
-  std::optional<T> item_;
+  std::optional<Stored> item_;
   bool ended_ = false;
   bool late_ = false;
   bool given_up_ = false;
@@ -354,12 +355,11 @@ class ChannelState<T>::Putter final : public Suspension {
     return false;
   }
   bool await_suspend(std::coroutine_handle<> point) {
+    if (!state_.ends_.ask()) return false;  // closed; a close from now on comes through the inbox
     root_ = thread_state.root;
     root_->wait(point, *this);
     state_.putters_.push_back(*this);
-    if (state_.ends_.ask()) return true;
-    state_.putters_.remove(*this);
-    return false;
+    return true;
   }
   void await_resume() {
     if (put_) return;

@@ -20,6 +20,7 @@ ThreadPool& BridgeAnnex::pool() {
 }
 
 void BridgeAnnex::add(LoopBound& bound) noexcept {
+  if (closed_) return bound.loop_goes();
   bound.listed_ = true;
   bound_.push_back(bound);
 }
@@ -32,6 +33,7 @@ bool BridgeAnnex::remove(LoopBound& bound) noexcept {
 }
 
 void BridgeAnnex::close() noexcept {
+  closed_ = true;
   while (LoopBound* bound = bound_.first()) {
     remove(*bound);
     bound->loop_goes();

@@ -49,7 +49,7 @@ class BridgeAnnex final : public LoopAnnex {
   // Threads of the loop's own pool that have a job.
   std::vector<std::string> busy_threads() const { return pool_ ? pool_->busy_threads() : std::vector<std::string>(); }
 
-  void add(LoopBound& bound) noexcept;
+  void add(LoopBound& bound) noexcept;     // which is told at once if the loop goes already
   bool remove(LoopBound& bound) noexcept;  // false: it was not in the list
 
   // --- LoopAnnex
@@ -64,6 +64,7 @@ class BridgeAnnex final : public LoopAnnex {
   absl::Duration patience_ = absl::Seconds(60);
   std::optional<ThreadPool> pool_;
   int64_t jobs_ = 0;
+  bool closed_ = false;
   IntrusiveList<LoopBound, &LoopBound::previous_, &LoopBound::following_> bound_;
 };
 

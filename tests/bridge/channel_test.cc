@@ -198,6 +198,71 @@ Task<> put_grumpy_items() {
 
 TEST(Channel, ItemsWhoseMovesThrow) { run(put_grumpy_items()); }
 
+// The task that wanted the item learns of it, whether it waited or not; the next one gets the next item.
+Task<> get_grumpy_items() {
+  FromThreadChannel<Grumpy> channel;
+  for (const bool waits : {false, true}) {
+    Grumpy::moves_left = 1 << 30;
+    if (!waits) channel.put(Grumpy(1));
+    auto getting = spawn([&channel]() -> Task<int> { co_return (co_await channel.get()).number; });
+    if (waits) {
+      co_await yield();
+      channel.put(Grumpy(1));
+    }
+    channel.put(Grumpy(2));
+    Grumpy::moves_left = 0;
+    EXPECT_THROW((void)co_await getting, std::runtime_error);
+    Grumpy::moves_left = 1 << 30;
+    EXPECT_EQ((co_await channel.get()).number, 2);
+  }
+}
+
+TEST(Channel, AMoveThatThrowsIsTheGettersAffair) { run(get_grumpy_items()); }
+
+// A put_async() that is refused as it begins to wait: nothing remembers its frame.
+Task<> refuse_putters_late() {
+  for (int round = 0; round < 300; ++round) {
+    FromThreadChannel<int> channel({.max_size = 1});
+    channel.put(0);
+    std::thread closer([sender = channel.sender()] { sender.close(); });
+    auto putting = spawn([&channel]() -> Task<> {
+      try {
+        co_await channel.put_async(1);
+      } catch (const ChannelClosed&) {
+      }
+      co_await yield();  // a cancel finds the task here
+    });
+    co_await yield();
+    co_await yield();
+    putting.cancel();
+    try {
+      co_await putting;
+    } catch (const Cancelled&) {
+    }
+    closer.join();
+  }
+}
+
+TEST(Channel, AnAsyncPutThatIsRefusedLeavesNothingBehind) { run(refuse_putters_late()); }
+
+// There is room, but less than half of it, when the run ends and the loop stands still.
+TEST(Channel, SendersWithRoomGoOnBetweenTwoRuns) {
+  auto loop = Loop::create().value();
+  FromThreadChannel<int> channel({.max_size = 8});
+  const auto take = [&channel](int count) -> Task<> {
+    for (int i = 0; i < count; ++i) (void)co_await channel.get();
+  };
+  channel.put(0);
+  loop->run(take(1));
+  std::thread producer([sender = channel.sender()] {
+    for (int i = 0; i < 9; ++i) sender.put(i);
+  });
+  while (channel.stats().producer_sleeps == 0) std::this_thread::yield();
+  loop->run(take(3));
+  producer.join();
+  loop->run(take(6));
+}
+
 // Tasks that wait for room come in their order, before a thread that comes later.
 Task<> order_of_putters() {
   FromThreadChannel<int> channel({.max_size = 2});
