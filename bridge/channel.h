@@ -16,8 +16,8 @@
 // Cost of an item: one compare-exchange for who puts it, none for who gets it, no allocation; memory is one ring, of at most
 // twice the items that ever waited at the same time. (An item whose move may throw is boxed.) A post, and an eventfd write if
 // the loop sleeps, for each time that the reader had to wait.
-// A sender sleeps on a futex while a bounded channel is full. It is woken when half of it is free, and when the loop is
-// about to sleep.
+// A sender sleeps on a futex while a bounded channel is full. It is woken when there is room; where max_size is 64 or more,
+// when half of it is free, and when the loop is about to sleep.
 #pragma once
 
 #include <coroutine>

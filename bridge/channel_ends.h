@@ -12,7 +12,8 @@
 
 namespace weir::internal {
 
-template <class T, class Threads = SystemThreads, unsigned kGenerations = 40>
+// A channel of less than kSmall lets a sender in for each item that is taken.
+template <class T, class Threads = SystemThreads, unsigned kGenerations = 40, unsigned kSmall = 64>
 class ChannelEnds {
  public:
   using Queue = ChannelQueue<T, Threads, kGenerations>;
@@ -20,7 +21,7 @@ class ChannelEnds {
 
   template <class... FirstSize>
   ChannelEnds(std::size_t max_size, ChannelReader& reader, FirstSize... first_size)
-      : queue_(max_size, reader, first_size...), credit_(std::max<uint64_t>(1, queue_.limit() / 4)) {}
+      : queue_(max_size, reader, first_size...), small_(queue_.limit() < kSmall) {}
 
   // --- any thread
   // kFull, kClosed: `item` is untouched.
@@ -47,7 +48,7 @@ class ChannelEnds {
   void pop() noexcept {
     queue_.pop();
     queue_.tell();
-    if (queue_.taken() - looked_ >= credit_) let_in(queue_.limit() - queue_.limit() / 2);
+    if (queue_.taken() - looked_ >= credit_) let_in(enough_);
   }
   // The same in two steps. Between them the room is the loop's, for put_in_exchange(), which is never kFull.
   void pop_and_keep_room() noexcept { queue_.pop(); }
@@ -85,7 +86,9 @@ class ChannelEnds {
 
   Queue queue_;
   alignas(64) ChannelRoom<Threads> room_;
-  alignas(64) const uint64_t credit_;  // what the loop may have taken without looking at the sleepers
+  alignas(64) const bool small_;
+  const uint64_t credit_ = small_ ? 1 : queue_.limit() / 4;  // what the loop may have taken without looking at the sleepers
+  const uint64_t enough_ = small_ ? 1 : queue_.limit() - queue_.limit() / 2;  // room for which it wakes them while it runs
   uint64_t looked_ = 0;                // taken, when the loop last looked at the sleepers
   uint64_t settled_ = 0;               // taken, when as many as there was room for were woken, or nobody slept
 };

@@ -5,11 +5,12 @@
 // consistent: either the sender sees the room, or the close, or they see the sleeper. They move `turn_` on before they
 // wake: a sender that has read the old turn is in the futex, or will not sleep; one that reads the new one sees the room.
 //
-// The loop does not look after each item, but once a quarter of the limit has been taken since it last did, and wakes if
-// half of the limit is free; and it looks before it sleeps, or waits for an item, and wakes if there is any room. So
-// senders stay asleep only while the loop runs, or the channel is really full. It wakes as many as there is room for, the
-// longest sleeper first. Of who sleeps on, because another took the room that was offered, nobody is left behind: that
-// room comes back with the other's item, and the loop looks again.
+// In a small channel (channel_ends.h) the loop looks after each item, and wakes for each place. In others it looks once a
+// quarter of the limit has been taken since it last did, and wakes if half of the limit is free; and it looks before it
+// sleeps, or waits for an item, and wakes if there is any room. So senders stay asleep only while the loop runs, or the
+// channel is really full. It wakes as many as there is room for, the longest sleeper first. Of who sleeps on, because
+// another took the room that was offered, nobody is left behind: that room comes back with the other's item, and the loop
+// looks again.
 //
 // `asked_`: the loop, whose tasks cannot sleep here, wants to be told of the close. It says so, then looks whether the
 // channel is closed; who closes does that, then looks at `asked_`. All four are sequentially consistent, so one of them

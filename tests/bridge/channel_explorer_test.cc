@@ -50,7 +50,7 @@ struct WithoutHeavyFence : Threads {
 // A channel as ChannelState drives it; the inbox between the threads and the loop is an event.
 template <class System = Threads>
 struct Channel final : ChannelReader {
-  using Ends = ChannelEnds<Item, System, 3>;
+  using Ends = ChannelEnds<Item, System, 3, 4>;
   using Put = typename Ends::Put;
 
   // `first_size`: slots of the first ring.

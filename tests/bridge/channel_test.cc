@@ -127,29 +127,39 @@ TEST(Channel, C04_DroppingTheChannelWakesAPutThatSleeps) {
   thread.join();
 }
 
-// A sender sleeps beside room: it goes on when the loop would sleep, and once half of the limit is free.
-Task<> sender_goes_on(bool idle) {
-  FromThreadChannel<int> channel({.max_size = 8});
-  for (int i = 0; i < 8; ++i) channel.put(i);
+// A sender sleeps in a full channel, and the loop takes some.
+Task<> sender_goes_on(int max_size, int takes, bool idle) {
+  FromThreadChannel<int> channel({.max_size = static_cast<std::size_t>(max_size)});
+  for (int i = 0; i < max_size; ++i) channel.put(i);
   Event done;
-  std::thread thread([sender = channel.sender(), &done, loop = LoopHandle::current()] {
-    sender.put(8);
+  std::thread thread([sender = channel.sender(), &done, max_size, loop = LoopHandle::current()] {
+    sender.put(max_size);
     loop.post([&done] { done.set(); });
   });
   while (channel.stats().producer_sleeps == 0) co_await yield();
-  for (int i = 0; i < (idle ? 1 : 4); ++i) EXPECT_EQ(co_await channel.get(), i);
-  if (idle) {
-    co_await done.wait();
-  } else {
-    while (channel.stats().put < 9) co_await yield();
-    co_await done.wait();
-  }
+  for (int i = 0; i < takes; ++i) EXPECT_EQ(co_await channel.get(), i);
+  while (!idle && channel.stats().put <= static_cast<uint64_t>(max_size)) co_await yield();
+  co_await done.wait();
   thread.join();
 }
 
-TEST(Channel, AnIdleLoopAndHalfTheRoomLetASleepingSenderGoOn) {
-  run(sender_goes_on(true));
-  run(sender_goes_on(false));
+TEST(Channel, ASenderGoesOnWhenThereIsRoom) {
+  run(sender_goes_on(1, 1, false));
+  run(sender_goes_on(10, 1, false));
+  run(sender_goes_on(100, 50, false));
+  run(sender_goes_on(100, 1, true));
+}
+
+// The loop does not turn any more after the item.
+TEST(Channel, ASenderGoesOnBetweenTwoRuns) {
+  auto loop = Loop::create();
+  ASSERT_TRUE(loop.ok());
+  FromThreadChannel<int> channel({.max_size = 10});
+  for (int i = 0; i < 10; ++i) channel.put(i);
+  std::thread thread([sender = channel.sender()] { sender.put(10); });
+  while (channel.stats().producer_sleeps == 0) std::this_thread::yield();
+  EXPECT_EQ((*loop)->run(channel.get()), 0);
+  thread.join();
 }
 
 // The channel goes while there is room that nobody was told of, on the loop and elsewhere, and the loop sleeps.
