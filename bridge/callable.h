@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <type_traits>
 #include <utility>
@@ -73,6 +74,27 @@ template <class Signature>
 inline constexpr bool gives_awaitable = false;
 template <class R, class... A>
 inline constexpr bool gives_awaitable<R(A...)> = Awaitable<R>;
+
+// A function object that only moves: copies of this one share it. Two calls at once run the same object.
+template <class Fn>
+class SharedCallable {
+ public:
+  explicit SharedCallable(Fn fn) : fn_(std::make_shared<Fn>(std::move(fn))) {}
+  template <class... Args>
+    requires std::is_invocable_v<Fn&, Args...>
+  decltype(auto) operator()(Args&&... args) const {
+    return std::invoke(*fn_, std::forward<Args>(args)...);
+  }
+
+ private:
+  std::shared_ptr<Fn> fn_;
+};
+template <class Fn>
+struct SignatureOf<SharedCallable<Fn>> : SignatureOf<Fn> {};
+
+// How a wrapper keeps a function, of which each call has a copy.
+template <class Fn>
+using kept_t = std::conditional_t<std::is_copy_constructible_v<std::decay_t<Fn>>, std::decay_t<Fn>, SharedCallable<std::decay_t<Fn>>>;
 
 // A function that can be seen to be a coroutine of the loop before anybody calls it.
 template <class Fn>

@@ -286,7 +286,8 @@ class ThreadedIterable {
     requires std::is_member_function_pointer_v<Fn>
   auto bind(Object object) const {
     using Bound = internal::BoundMethod<Fn, Object>;
-    return ThreadedIterable<Bound>(Bound(fn_, std::move(object)), options_);
+    using Kept = internal::kept_t<Bound>;
+    return ThreadedIterable<Kept>(Kept(Bound(fn_, std::move(object))), options_);
   }
 
  private:
@@ -302,7 +303,8 @@ class ThreadedIterable {
 
 template <class Fn>
 auto threaded_iterable(Fn&& fn, IterableOptions options = {}) {
-  return ThreadedIterable<std::decay_t<Fn>>(std::forward<Fn>(fn), options);
+  using Kept = internal::kept_t<Fn>;
+  return ThreadedIterable<Kept>(Kept(std::forward<Fn>(fn)), options);
 }
 
 }  // namespace weir

@@ -66,6 +66,10 @@ template <class R, class T, class... Rest>
 struct SinkOf<R(std::stop_token, Sink<T>&, Rest...)> {
   using type = T;
 };
+template <class R, class T, class... Rest>
+struct SinkOf<R(const std::stop_token&, Sink<T>&, Rest...)> {
+  using type = T;
+};
 
 template <class Fn>
 using sink_item_t = typename SinkOf<typename SignatureOf<Fn>::type>::type;

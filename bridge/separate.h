@@ -36,7 +36,8 @@ struct SeparateIterableOptions {
 
 template <class Fn>
 auto threaded_separate(Fn&& fn, SeparateOptions options = {}) {
-  return Threaded<std::decay_t<Fn>>(std::forward<Fn>(fn), &internal::separate_threads(options.name, options.detach));
+  using Kept = internal::kept_t<Fn>;
+  return Threaded<Kept>(Kept(std::forward<Fn>(fn)), &internal::separate_threads(options.name, options.detach));
 }
 
 template <class Fn>

@@ -2,7 +2,8 @@
 //
 //   int n = weir::sync_await(fetch, url);                          // fetch(url) is called on the loop
 //   int n = weir::sync_await(fetch(url));                          // an awaitable in hand; wait_coroutine is the same
-//   int n = weir::sync_wait_coroutine(handle, fetch(url));         // any thread, the loop given
+//   int n = weir::sync_wait_coroutine(handle, fetch(url));         // any thread, the loop given; or a function and its
+//                                                                  // arguments, or wait_coroutine(fetch(url), handle)
 //
 // The loop is the one for which the bridge runs something on this thread (LoopHandle::current()). The coroutine starts
 // in a snapshot of this thread's context variables. The thread sleeps on a futex meanwhile; a pool's worker is parked, so
@@ -111,7 +112,7 @@ concept CoroutineFunction = !Awaitable<Fn> && Awaitable<std::invoke_result_t<Fn,
 
 // The function and its arguments stay on the waiting thread's stack, which outlives the coroutine.
 template <class Fn, class... Args>
-auto sync_run_call(LoopControl& control, Fn&& fn, Args&&... args) {
+decltype(auto) sync_run_call(LoopControl& control, Fn&& fn, Args&&... args) {
   using A = std::invoke_result_t<Fn, Args...>;
   using R = awaited_t<A>;
   return internal::sync_run<R>(control, [&] {
@@ -129,7 +130,7 @@ internal::awaited_t<A> sync_await(A awaitable) {
 
 template <class Fn, class... Args>
   requires internal::CoroutineFunction<Fn, Args...>
-auto sync_await(Fn&& fn, Args&&... args) {
+decltype(auto) sync_await(Fn&& fn, Args&&... args) {
   return internal::sync_run_call(internal::current_control_or_throw(), std::forward<Fn>(fn), std::forward<Args>(args)...);
 }
 
@@ -144,10 +145,15 @@ template <class A>
 internal::awaited_t<A> sync_wait_coroutine(LoopHandle loop, A awaitable) {
   return internal::sync_run_awaitable(internal::HandleAccess::control(loop), std::move(awaitable));
 }
+template <class A>
+  requires internal::Awaitable<A>
+internal::awaited_t<A> wait_coroutine(A awaitable, LoopHandle loop) {
+  return weir::sync_wait_coroutine(std::move(loop), std::move(awaitable));
+}
 
 template <class Fn, class... Args>
   requires internal::CoroutineFunction<Fn, Args...>
-auto sync_wait_coroutine(LoopHandle loop, Fn&& fn, Args&&... args) {
+decltype(auto) sync_wait_coroutine(LoopHandle loop, Fn&& fn, Args&&... args) {
   return internal::sync_run_call(internal::HandleAccess::control(loop), std::forward<Fn>(fn), std::forward<Args>(args)...);
 }
 

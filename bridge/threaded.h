@@ -5,8 +5,9 @@
 //   d = digest.sync_call("/etc/hosts");                  // here and now, on this thread
 //
 // The call itself submits the job, with a snapshot of the context variables; awaiting gives the result, or the very
-// exception that the function threw. Arguments are copied or moved into the job (std::ref for a reference). A first
-// parameter std::stop_token gets the job's, which a cancelled caller sets. See call.h for cancelling.
+// exception that the function threw. Arguments are copied or moved into the job (std::ref for a reference). Each call has a
+// copy of the function; one that can only be moved is shared by its calls. A first parameter std::stop_token gets the
+// job's, which a cancelled caller sets. See call.h for cancelling.
 //
 //   threaded(f).attached()      a cancelled caller waits for a running job: it may refer to the caller's locals
 //   threaded(f).on(pool)        on another Executor, which outlives the calls
@@ -76,7 +77,8 @@ class Threaded {
     requires std::is_member_function_pointer_v<Fn>
   auto bind(Object object) const {
     using Bound = internal::BoundMethod<Fn, Object>;
-    return Threaded<Bound>(Bound(fn_, std::move(object)), executor_, kind_);
+    using Kept = internal::kept_t<Bound>;
+    return Threaded<Kept>(Kept(Bound(fn_, std::move(object))), executor_, kind_);
   }
 
  private:
@@ -84,8 +86,6 @@ class Threaded {
   auto call(Args&&... args) const {
     static_assert(internal::BlockingCallable<Fn&, std::decay_t<Args>...>,
                   "threaded: the function cannot be called with these arguments, which are copied: std::ref for a reference");
-    static_assert(std::is_copy_constructible_v<Fn>,
-                  "threaded: each call has a copy of the function; let it hold a std::shared_ptr, or pass what it owns as an argument");
     using R = typename internal::CallResult<Fn&, std::decay_t<Args>...>::type;
     static_assert(!internal::Awaitable<R>,
                   "threaded: this is a coroutine; co_await it on the loop, threads are for blocking functions");
@@ -118,7 +118,8 @@ class Threaded {
 
 template <class Fn>
 auto threaded(Fn&& fn) {
-  return Threaded<std::decay_t<Fn>>(std::forward<Fn>(fn));
+  using Kept = internal::kept_t<Fn>;
+  return Threaded<Kept>(Kept(std::forward<Fn>(fn)));
 }
 
 }  // namespace weir

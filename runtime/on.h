@@ -2,11 +2,11 @@
 //
 //   int n = co_await weir::on(other.handle(), [](int x) -> weir::Task<int> { co_return x + 1; }, 41);
 //
-// Calls fn(args...) in a task of its own on the other loop and gives its result here. It runs in a snapshot of the context
-// variables taken in the call. The function object and the arguments are moved over, and destroyed there. Cancelling who
-// awaits: what has not begun over there never does; what has is cancelled and waited for. If the other loop is going or
-// gone: LoopClosed. If it runs on this very thread: DeadlockError, as of two loops of a thread one stands still while the
-// other runs. Cost: an allocation, a frame there, and a post each way.
+// Calls fn(args...), a coroutine or a plain function, in a task of its own on the other loop and gives its result here. It
+// runs in a snapshot of the context variables taken in the call. The function object and the arguments are moved over, and
+// destroyed there. Cancelling who awaits: what has not begun over there never does; what has is cancelled and waited for.
+// If the other loop is going or gone: LoopClosed. If it runs on this very thread: DeadlockError, as of two loops of a
+// thread one stands still while the other runs. Cost: an allocation, a frame there, and a post each way.
 #pragma once
 
 #include <atomic>
@@ -174,6 +174,11 @@ Task<R> on_loop(ControlRef there, Context snapshot, Fn fn, Args... args) {
   co_return co_await answer;
 }
 
+template <class R, class Fn, class... Args>
+Task<R> call_plainly(Fn fn, Args... args) {
+  co_return static_cast<R>(std::invoke(fn, std::move(args)...));
+}
+
 }  // namespace internal
 
 template <class Fn, class... Args>
@@ -183,6 +188,16 @@ auto on(LoopHandle loop, Fn&& fn, Args&&... args) {
   return internal::on_loop<R, std::decay_t<Fn>, std::decay_t<Args>...>(
       internal::ControlRef::share(&internal::HandleAccess::control(loop)), internal::Context::current(), std::forward<Fn>(fn),
       std::forward<Args>(args)...);
+}
+
+// A plain function.
+template <class Fn, class... Args>
+  requires(std::is_invocable_v<std::decay_t<Fn>&, std::decay_t<Args>...> &&
+           !internal::Awaitable<std::invoke_result_t<std::decay_t<Fn>&, std::decay_t<Args>...>>)
+auto on(LoopHandle loop, Fn&& fn, Args&&... args) {
+  using R = std::invoke_result_t<std::decay_t<Fn>&, std::decay_t<Args>...>;
+  return weir::on(std::move(loop), &internal::call_plainly<R, std::decay_t<Fn>, std::decay_t<Args>...>, std::forward<Fn>(fn),
+                  std::forward<Args>(args)...);
 }
 
 }  // namespace weir

@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "weir/tests/testing/threads.h"
 #include "weir/weir.h"
@@ -148,6 +149,32 @@ Task<> all_kinds() {
   EXPECT_EQ(stateful.sync_call(), 1);
 }
 TEST(Callable, T20_EverythingThatCanBeCalled) { run(all_kinds()); }
+
+Task<> functions_that_only_move() {
+  auto own = threaded([held = std::make_unique<int>(5)](int n) { return *held + n; });
+  EXPECT_EQ(co_await own(1), 6);
+  EXPECT_EQ(co_await own.attached()(2), 7);
+  EXPECT_EQ(own.sync_call(3), 8);
+  auto separate = threaded_separate([held = std::make_unique<int>(5)](std::stop_token) { return *held; });
+  EXPECT_EQ(co_await separate(), 5);
+  auto add = threaded(&Shape::add).bind(std::make_unique<Shape>());
+  EXPECT_EQ(co_await add(2), 2);
+  EXPECT_EQ(co_await add(2), 4);
+  absl::AnyInvocable<int(int)> same = [](int n) { return n; };
+  auto any = threaded(std::move(same));
+  EXPECT_EQ(co_await any(4), 4);
+  auto pull = threaded_iterable([held = std::make_unique<int>(5)] { return std::vector<int>{*held}; });
+  EXPECT_EQ(co_await only_item(pull()), 5);
+  auto push = threaded_iterable([held = std::make_unique<int>(5)](Sink<int>& sink) { sink.put(*held); });
+  EXPECT_EQ(co_await only_item(push()), 5);
+}
+TEST(Callable, T20_FunctionsThatOnlyMove) { run(functions_that_only_move()); }
+
+Task<> token_by_reference() {
+  const auto push = [](const std::stop_token&, Sink<int>& sink, int n) { sink.put(n); };
+  EXPECT_EQ(co_await only_item(threaded_iterable(push)(3)), 3);
+}
+TEST(Callable, I13_AProducerTakesItsStopTokenByReference) { run(token_by_reference()); }
 
 Task<> stop_token() {
   auto f = threaded([](std::stop_token stop, int n) { return stop.stop_possible() && !stop.stop_requested() ? n : -1; });

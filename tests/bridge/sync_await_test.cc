@@ -36,6 +36,7 @@ Task<> forms() {
     EXPECT_EQ(wait_coroutine(twice(3)), 6);
     EXPECT_EQ(sync_wait_coroutine(handle, twice, 4), 8);
     EXPECT_EQ(sync_wait_coroutine(handle, twice(5)), 10);
+    EXPECT_EQ(wait_coroutine(twice(5), handle), 10);
     auto captures = std::make_unique<int>(6);
     EXPECT_EQ(sync_await([&captures]() -> Task<int> { co_return co_await twice(*captures); }), 12);
     EXPECT_EQ(*sync_await([](std::unique_ptr<int> p) -> Task<std::unique_ptr<int>> { co_return p; }, std::move(captures)), 6);
@@ -45,6 +46,21 @@ Task<> forms() {
   co_await f();
 }
 TEST(SyncAwait, W01_W02_W04_EveryForm) { run(forms()); }
+
+Task<> references() {
+  auto f = threaded([handle = LoopHandle::current()] {
+    int number = 0;
+    const auto same = [&number]() -> Task<int&> { co_return number; };
+    int& called = sync_await(same);
+    int& in_hand = sync_await(same());
+    int& elsewhere = sync_wait_coroutine(handle, same);
+    EXPECT_EQ(&called, &number);
+    EXPECT_EQ(&in_hand, &number);
+    EXPECT_EQ(&elsewhere, &number);
+  });
+  co_await f();
+}
+TEST(SyncAwait, W01_AReferenceStaysOne) { run(references()); }
 
 TEST(SyncAwait, W03_W13_AForeignThreadWithAHandle) {
   auto loop = tests::make_loop();

@@ -95,6 +95,22 @@ TEST(OnTest, RunsThereAndGivesItsResultHere) {
   here.run(body());
 }
 
+TEST(OnTest, APlainFunctionRunsThere) {
+  Elsewhere there;
+  TestLoop here;
+  const auto body = [&]() -> Task<> {
+    EXPECT_EQ(co_await on(there.handle(), [] { return std::this_thread::get_id(); }), there.id());
+    int number = 0;
+    int& same = co_await on(
+        there.handle(), [](int& n, std::unique_ptr<int> by) -> int& { return n += *by; }, std::ref(number), std::make_unique<int>(3));
+    EXPECT_EQ(&same, &number);
+    EXPECT_EQ(number, 3);
+    co_await on(there.handle(), [] {});
+    EXPECT_THROW(co_await on(there.handle(), [] { throw 3; }), int);
+  };
+  here.run(body());
+}
+
 struct Odd {
   const Odd* self = this;
 };
