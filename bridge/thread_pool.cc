@@ -73,7 +73,6 @@ void ThreadPool::close() { core_->close(); }
 
 bool ThreadPool::wait(absl::Duration at_most) {
   refuse_on_own_thread(*core_, "wait()");
-  if (at_most == absl::InfiniteDuration()) return core_->wait(INT64_MAX);
   const int64_t now_ns = internal::monotonic_now_ns();
   return core_->wait(now_ns + std::min(absl::ToInt64Nanoseconds(at_most), INT64_MAX - now_ns));
 }
