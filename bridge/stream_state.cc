@@ -101,11 +101,13 @@ void StreamStateBase::end_production(std::exception_ptr failure) noexcept {
 }
 
 void StreamStateBase::let_go() noexcept {
-  if (ended_) {
-    std::exception_ptr failure = take_failure();
-    if (failure && !echoes_the_end(failure)) control_->report(std::move(failure), "threaded_iterable");
-  }
+  if (ended_) report_failure();
   delete this;
+}
+
+void StreamStateBase::report_failure() noexcept {
+  std::exception_ptr failure = take_failure();
+  if (failure && !echoes_the_end(failure)) control_->report(std::move(failure), "threaded_iterable");
 }
 
 void StreamStateBase::notify() noexcept {
@@ -127,6 +129,7 @@ void StreamStateBase::finished() noexcept {
   annex.job_ended();
   (void)annex.remove(*this);
   if (bounded_) engine.remove_idle_hook(*this);
+  if (closed()) report_failure();  // no next() gives it any more
   while (end_waiters_ != nullptr) {
     EndWaiter& waiter = *end_waiters_;
     end_waiters_ = waiter.next_;

@@ -6,7 +6,7 @@
 //   closed, at any time: by close(), by dropping the IteratorWrapper on any thread, by the loop's end
 //
 // A thread takes it by changing kQueued to kRunning, a close by changing kQueued to kWithdrawn: one of them wins, and ends
-// the production. What the producer threw and nobody took goes to LoopOptions::on_unhandled.
+// the production. What the producer threw and nobody took goes to LoopOptions::on_unhandled, at the close.
 //
 // The items travel through a BoundedRing, whose file argues why no wake-up is lost. Two inbox nodes go from the producer
 // to the loop: `notice_`, that an item or the end is there for a waiting next(), and `end_`, once, that the thread is
@@ -115,6 +115,7 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   bool take(Phase phase) noexcept;
   void end_production(std::exception_ptr failure) noexcept;
   void let_go() noexcept;
+  void report_failure() noexcept;  // if nobody took it
   void noticed() noexcept;
   void finished() noexcept;
 
@@ -142,7 +143,11 @@ class StreamStateBase::EndWaiter final : public Suspension {
   explicit EndWaiter(StreamStateBase& state) noexcept : state_(state) {}
   bool await_ready() const {
     Root::current().throw_if_interrupted();
-    if (!state_.started() || state_.ended()) return true;
+    if (!state_.started()) return true;
+    if (state_.ended()) {
+      state_.report_failure();
+      return true;
+    }
     state_.check_loop();
     return false;
   }

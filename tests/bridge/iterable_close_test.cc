@@ -104,6 +104,38 @@ TEST(Iterable, I18_AFailureOfTheCleanupIsReportedOnce) {
   tests::make_loop(reports.options())->run(fail_in_cleanup<std::runtime_error>());
   EXPECT_EQ(reports.count, 1);
 }
+
+// The close reports what nobody can take any more, while the IteratorWrapper lives on.
+Task<> fail_before_the_close(const Reports& reports) {
+  IteratorWrapper it([](Sink<int>& sink) {
+    sink.put(0);
+    throw std::runtime_error("behind an item");
+  });
+  EXPECT_EQ(co_await it.next(), 0);
+  EXPECT_EQ(reports.count, 0);
+  co_await it.close();
+  EXPECT_EQ(reports.count, 1);
+}
+Task<> fail_after_the_close(const Reports& reports) {
+  IteratorWrapper it([](Sink<int>& sink) {
+    try {
+      for (int i = 0;; ++i) sink.put(i);
+    } catch (const ChannelClosed&) {
+      throw std::runtime_error("in the cleanup");
+    }
+  }, {.max_size = 1});
+  EXPECT_EQ(co_await it.next(), 0);
+  co_await it.close();
+  EXPECT_EQ(reports.count, 1);
+}
+TEST(Iterable, I18_TheCloseItselfReportsIt) {
+  for (auto* program : {fail_before_the_close, fail_after_the_close}) {
+    Reports reports;
+    tests::make_loop(reports.options())->run(program(reports));
+    EXPECT_EQ(reports.count, 1);
+  }
+}
+
 TEST(Iterable, N24_TheEchoOfACloseIsNotReported) {
   Reports reports;
   tests::make_loop(reports.options())->run(fail_in_cleanup<ChannelClosed>());
