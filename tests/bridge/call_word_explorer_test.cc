@@ -158,19 +158,24 @@ TEST(CallWordExplorer, ItIsLetGoOfOnAnyThread) { expect_proven(explore_dropped_e
 
 TEST(CallWordExplorer, ALoopThatEndsLeavesNothingBehind) { expect_proven(explore_dropped_elsewhere(true)); }
 
+testing::Explorations all() {
+  return {
+      [] { return explore_await(Cancel::kNot); },
+      [] { return explore_await(Cancel::kDetached); },
+      [] { return explore_await(Cancel::kAttached); },
+      [] { return explore_dropped_elsewhere(false); },
+      [] { return explore_dropped_elsewhere(true); },
+  };
+}
+
+TEST(CallWordExplorer, MindsNoSurprise) { testing::expect_proven_with_surprises(all()); }
+
 TEST(CallWordExplorer, EveryOrderAndComparisonIsNeeded) {
   if (testing::storm_factor() < 1) GTEST_SKIP() << "for builds at full speed";
-  const testing::MutationReport report = testing::mutate(
-      {
-          [] { return explore_await(Cancel::kNot); },
-          [] { return explore_await(Cancel::kDetached); },
-          [] { return explore_await(Cancel::kAttached); },
-          [] { return explore_dropped_elsewhere(false); },
-          [] { return explore_dropped_elsewhere(true); },
-      },
-      {.but_in = "inbox.h"});
+  const testing::MutationReport report = testing::mutate(all(), {.but_in = "inbox.h"});
   EXPECT_GE(report.mutants, 4);
   EXPECT_THAT(report.survivors, ::testing::ElementsAre());
+  EXPECT_THAT(report.hints, ::testing::ElementsAre());
 }
 
 }  // namespace explored

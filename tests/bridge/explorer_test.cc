@@ -23,7 +23,7 @@ using Thread = void (*)(Words&);
 
 // Whether some path ends as `outcome` says.
 bool occurs(const std::vector<Thread>& threads, bool (*outcome)(const Words&)) {
-  const ExplorerResult result = explore({.preemptions = 6, .stale_reads = 4}, [&] {
+  const ExplorerResult result = explore({.preemptions = 6, .stale_reads = 4, .surprises = 1}, [&] {
     auto words = std::make_shared<Words>();
     Scenario scenario;
     for (const Thread thread : threads) scenario.threads.push_back([words, thread] { thread(*words); });
@@ -199,6 +199,61 @@ TEST(Explorer, AFutexSleepsOnAnOldValue) {
                         ExplorerThreads::wait(words.x, 0);
                       }},
                      [](const Words&) { return false; }));
+}
+
+TEST(Explorer, AWeakExchangeFailsForNoReason) {
+  const auto fails = [](const Words& words) { return words.first == 0; };
+  EXPECT_TRUE(occurs({[](Words& words) {
+                uint32_t expected = 0;
+                words.first = words.x.compare_exchange_weak(expected, 1, kRelaxed) ? 1 : 0;
+              }},
+              fails));
+  EXPECT_FALSE(occurs({[](Words& words) {
+                 uint32_t expected = 0;
+                 words.first = words.x.compare_exchange_strong(expected, 1, kRelaxed) ? 1 : 0;
+               }},
+               fails));
+}
+
+TEST(Explorer, ASleepEndsForNoReasonOrAtItsDeadline) {
+  const Thread other = [](Words& words) {
+    (void)words.y.load(kRelaxed);
+    words.x.store(1, kRelaxed);
+    ExplorerThreads::wake(words.x, 1);
+  };
+  const auto old = [](const Words& words) { return words.first == 0 && words.second == 1; };
+  EXPECT_TRUE(occurs({[](Words& words) {
+                        words.second = ExplorerThreads::wait(words.x, 0) ? 1 : 0;
+                        words.first = static_cast<int>(words.x.load(kSequential));
+                      },
+                      other},
+                     old));
+  EXPECT_TRUE(occurs({[](Words& words) { words.first = ExplorerThreads::wait(words.x, 0, 1) ? 1 : 0; }, other},
+                     [](const Words& words) { return words.first == 0; }));
+}
+
+// But it is no way out of a hang.
+TEST(Explorer, ASleepThatNobodyEndsIsAHang) {
+  EXPECT_TRUE(occurs({[](Words& words) { ExplorerThreads::wait(words.x, 0); }}, [](const Words&) { return false; }));
+}
+
+TEST(Explorer, AnySleeperMayBeTheOneThatIsWoken) {
+  const Thread sleep = [](Words& words) {
+    while (words.x.load(kRelaxed) == 0) ExplorerThreads::wait(words.x, 0);
+    (words.first < 0 ? words.first : words.second) = 1;
+    ExplorerThreads::wake(words.x, 1);
+  };
+  const Thread sleep_too = [](Words& words) {
+    while (words.x.load(kRelaxed) == 0) ExplorerThreads::wait(words.x, 0);
+    (words.first < 0 ? words.first : words.second) = 2;
+    ExplorerThreads::wake(words.x, 1);
+  };
+  const Thread wake = [](Words& words) {
+    words.x.store(1, kRelaxed);
+    ExplorerThreads::wake(words.x, 1);
+  };
+  EXPECT_TRUE(occurs({sleep, sleep_too, wake}, [](const Words& words) { return words.first == 1; }));
+  EXPECT_TRUE(occurs({sleep, sleep_too, wake}, [](const Words& words) { return words.first == 2; }));
 }
 
 TEST(Explorer, AnAtomicIsMadeBeforeItIsUsed) {

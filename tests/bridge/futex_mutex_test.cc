@@ -61,6 +61,8 @@ weir::testing::ExplorerResult explore_three_threads() {
 
 TEST(FutexMutex, ExcludesInEveryInterleaving) { weir::testing::expect_proven(explore_three_threads()); }
 
+TEST(FutexMutex, MindsNoSurprise) { weir::testing::expect_proven_with_surprises({explore_three_threads}); }
+
 TEST(FutexMutex, NeedsEveryOrderAndItsWake) {
   if (weir::testing::storm_factor() < 1) GTEST_SKIP() << "for builds at full speed";
   // try_lock() is no part of what the explorer's threads do, as they do not spin.

@@ -35,9 +35,13 @@ testing::ExplorerResult explore_one_wake() {
 
 TEST(OneWake, IsNeverLost) { testing::expect_proven(explore_one_wake()); }
 
+TEST(OneWake, MindsNoSurprise) { testing::expect_proven_with_surprises({explore_one_wake}); }
+
 TEST(OneWake, NeedsEveryOrderAndItsWake) {
   if (testing::storm_factor() < 1) GTEST_SKIP() << "for builds at full speed";
-  EXPECT_THAT(testing::mutate({explore_one_wake}).survivors, ::testing::ElementsAre());
+  const testing::MutationReport report = testing::mutate({explore_one_wake});
+  EXPECT_THAT(report.survivors, ::testing::ElementsAre());
+  EXPECT_THAT(report.hints, ::testing::ElementsAre());
 }
 
 TEST(OneWake, WakesAThread) {

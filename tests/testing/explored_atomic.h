@@ -13,8 +13,9 @@
 //   - who uses an atomic must know that it was made;
 //   - a full fence (membarrier, a system call) joins what S knows and the thread's view in both directions, for atomics
 //     only: it orders no use of a plain object.
+//   - a weak compare-exchange may fail although it has read what it expected.
 // Left out, so that code may do more than is explored here: a store enters its atomic's order, and S, when it is made, not
-// behind the back of later ones; nothing is read before it is written; a compare-exchange does not fail without a reason.
+// behind the back of later ones; nothing is read before it is written.
 //
 // Source of the idea: Kang, Hur, Lahav, Vafeiadis, Dreyer, "A promising semantics for relaxed-memory concurrency" (2017),
 // without the promises.
@@ -84,7 +85,9 @@ Moment now();
 void require_happened(const Moment& moment);
 void system_call();
 void fence_all();
-void block_on(const void* word);
+enum class Sleep : uint8_t { kEvent, kFutex, kFutexWithDeadline };
+bool sleep_on(const void* word, Sleep how);          // false: the deadline has come
+bool surprised();                                    // something that may fail for no reason does
 void unblock(const void* word, int count);
 void touch(const void* object);
 void forget(const void* object);
@@ -143,28 +146,16 @@ class ExploredAtomic {
   }
 
   bool compare_exchange_strong(T& expected, T desired, Order success, Order failure, const Place& place = Place::current()) {
-    begin("compare_exchange");
-    const bool compares = !explorer_internal::left_out(place, explorer_internal::kNoComparison);
-    const unsigned index = compares ? choose_compared(expected, failure, place) : last();
-    if (compares && stores_[index].value != expected) {
-      see(index, explorer_internal::order_at(place, Access::kFailure, failure));
-      expected = stores_[index].value;
-      return false;
-    }
-    change(desired, explorer_internal::order_at(place, Access::kModify, success));
-    return true;
+    return compare_exchange(expected, desired, success, failure, place, [] { return false; });
   }
   bool compare_exchange_strong(T& expected, T desired, Order order = std::memory_order_seq_cst, const Place& place = Place::current()) {
-    const Order failure = order == std::memory_order_acq_rel   ? std::memory_order_acquire
-                          : order == std::memory_order_release ? std::memory_order_relaxed
-                                                               : order;
-    return compare_exchange_strong(expected, desired, order, failure, place);
+    return compare_exchange_strong(expected, desired, order, on_failure(order), place);
   }
   bool compare_exchange_weak(T& expected, T desired, Order success, Order failure, const Place& place = Place::current()) {
-    return compare_exchange_strong(expected, desired, success, failure, place);
+    return compare_exchange(expected, desired, success, failure, place, explorer_internal::surprised);
   }
   bool compare_exchange_weak(T& expected, T desired, Order order = std::memory_order_seq_cst, const Place& place = Place::current()) {
-    return compare_exchange_strong(expected, desired, order, place);
+    return compare_exchange_weak(expected, desired, order, on_failure(order), place);
   }
 
   T newest() const { return stores_.back().value; }
@@ -193,6 +184,26 @@ class ExploredAtomic {
     const unsigned index = last() - explorer_internal::choose_stale(last() - oldest(order));
     see(index, order);
     return stores_[index].value;
+  }
+
+  static Order on_failure(Order order) {
+    return order == std::memory_order_acq_rel   ? std::memory_order_acquire
+           : order == std::memory_order_release ? std::memory_order_relaxed
+                                                : order;
+  }
+
+  template <class FailsAnyway>
+  bool compare_exchange(T& expected, T desired, Order success, Order failure, const Place& place, FailsAnyway fails_anyway) {
+    begin("compare_exchange");
+    const bool compares = !explorer_internal::left_out(place, explorer_internal::kNoComparison);
+    const unsigned index = compares ? choose_compared(expected, failure, place) : last();
+    if (compares && (stores_[index].value != expected || fails_anyway())) {
+      see(index, explorer_internal::order_at(place, Access::kFailure, failure));
+      expected = stores_[index].value;
+      return false;
+    }
+    change(desired, explorer_internal::order_at(place, Access::kModify, success));
+    return true;
   }
 
   // The newest, or an older one, if that is not `expected`.

@@ -15,6 +15,7 @@ namespace {
 
 using explorer_internal::Moment;
 using explorer_internal::Oldest;
+using explorer_internal::Sleep;
 using explorer_internal::View;
 using explorer_internal::kAtomicsMax;
 using explorer_internal::join;
@@ -27,6 +28,8 @@ struct ExploredThread {
   std::unique_ptr<Fiber> fiber;
   bool done = false;
   const void* blocked_on = nullptr;
+  Sleep sleep = Sleep::kEvent;
+  bool late = false;
   View view;
 };
 
@@ -107,13 +110,31 @@ class Exploration {
   }
   void forget(const void* object) { uses_.erase(object); }
 
+  // False: the deadline has come.
+  bool sleep_on(const void* word, Sleep how) {
+    ExploredThread& mine = *current_;
+    mine.blocked_on = word;
+    mine.sleep = how;
+    mine.late = false;
+    yield("sleep");
+    return !mine.late;
+  }
   void unblock(const void* word, int count) {
-    for (ExploredThread& thread : threads_) {
-      if (count == 0) return;
-      if (thread.blocked_on != word) continue;
-      thread.blocked_on = nullptr;
-      --count;
+    for (; count > 0; --count) {
+      sleepers_.clear();
+      for (ExploredThread& thread : threads_) {
+        if (thread.blocked_on == word) sleepers_.push_back(&thread);
+      }
+      if (sleepers_.empty()) return;
+      const bool all = static_cast<size_t>(count) >= sleepers_.size();
+      sleepers_[static_cast<size_t>(all ? 0 : choose(static_cast<int>(sleepers_.size())))]->blocked_on = nullptr;
     }
+  }
+  bool surprised() {
+    if (surprises_left_ == 0 || choose(2) == 0) return false;
+    --surprises_left_;
+    trace_.back().operation = "fails for no reason";
+    return true;
   }
 
   void fail(std::string what) {
@@ -149,6 +170,7 @@ class Exploration {
     position_ = 0;
     preemptions_left_ = limits_.preemptions;
     stale_reads_left_ = limits_.stale_reads;
+    surprises_left_ = limits_.surprises;
     trace_.clear();
     uses_.clear();
     sequential_ = Oldest();
@@ -172,22 +194,35 @@ class Exploration {
     if (failure_.empty() && scenario.check) scenario.check();
   }
 
-  // Who goes on: `running` if it can, unless a preemption is spent on another; nullptr when none can.
+  // Who goes on: `running` if it can, unless a preemption is spent on another; nullptr when none can. A sleep that ends for
+  // no reason is no way out where none can.
   ExploredThread* pick(ExploredThread* running) {
-    const auto ready = [](const ExploredThread& thread) { return !thread.done && thread.blocked_on == nullptr; };
+    const auto ready = [](const ExploredThread& thread) {
+      return thread.blocked_on == nullptr ? !thread.done : thread.sleep == Sleep::kFutexWithDeadline;
+    };
     std::vector<ExploredThread*>& candidates = candidates_;
     candidates.clear();
-    const bool can_go_on = running != nullptr && ready(*running);
+    const bool can_go_on = running != nullptr && running->blocked_on == nullptr && !running->done;
     if (can_go_on) candidates.push_back(running);
     if (!can_go_on || preemptions_left_ > 0) {
       for (ExploredThread& thread : threads_) {
-        if (ready(thread) && &thread != running) candidates.push_back(&thread);
+        if (ready(thread) && (&thread != running || !can_go_on)) candidates.push_back(&thread);
       }
     }
     if (candidates.empty()) return nullptr;
+    for (ExploredThread& thread : threads_) {
+      if (surprises_left_ > 0 && thread.blocked_on != nullptr && thread.sleep == Sleep::kFutex) candidates.push_back(&thread);
+    }
     const int chosen = choose(static_cast<int>(candidates.size()));
-    if (can_go_on && chosen != 0) --preemptions_left_;
-    return candidates[static_cast<size_t>(chosen)];
+    ExploredThread* const next = candidates[static_cast<size_t>(chosen)];
+    const bool slept = std::exchange(next->blocked_on, nullptr) != nullptr;
+    if (slept && next->sleep == Sleep::kFutex) {
+      --surprises_left_;
+    } else if (can_go_on && chosen != 0) {
+      --preemptions_left_;
+    }
+    next->late = slept && next->sleep == Sleep::kFutexWithDeadline;
+    return next;
   }
 
   // nullptr: the test itself, as the run has ended.
@@ -216,11 +251,12 @@ class Exploration {
   ExploredThread* current_ = nullptr;
   std::vector<std::unique_ptr<Fiber>> idle_fibers_;
   std::vector<std::unique_ptr<Fiber>> abandoned_;
-  std::vector<ExploredThread*> candidates_;
+  std::vector<ExploredThread*> candidates_, sleepers_;
   std::vector<Choice> path_;
   size_t position_ = 0;
   int preemptions_left_ = 0;
   int stale_reads_left_ = 0;
+  int surprises_left_ = 0;
   Oldest sequential_{};
   unsigned atomics_ = 0;
   std::unordered_map<const void*, Moment> uses_;
@@ -229,6 +265,7 @@ class Exploration {
 };
 
 Exploration* exploration = nullptr;
+bool with_surprises = false;
 
 void Exploration::run_bodies() {
   for (;;) {
@@ -244,7 +281,9 @@ void Exploration::run_bodies() {
 
 ExplorerResult explore(const ExplorerLimits& wanted, const std::function<Scenario()>& make) {
   ExplorerLimits limits = wanted;
-  if (storm_factor() < 1) limits.preemptions = std::min(limits.preemptions, 1);
+  if (with_surprises || storm_factor() < 1) limits.preemptions = std::min(limits.preemptions, 1);
+  if (with_surprises) limits.stale_reads = 0;
+  if (with_surprises) limits.surprises = 1;
   Exploration mine(limits);
   exploration = &mine;
   ExplorerResult result = mine.run_all(make);
@@ -256,6 +295,12 @@ void expect_proven(const ExplorerResult& result) {
   EXPECT_EQ(result.failure, "");
   EXPECT_TRUE(result.complete) << result.runs << " runs";
   EXPECT_GT(result.runs, 2);
+}
+
+void expect_proven_with_surprises(const Explorations& explorations) {
+  with_surprises = true;
+  for (const auto& explore_one : explorations) expect_proven(explore_one());
+  with_surprises = false;
 }
 
 void require(bool condition, const char* what) {
@@ -290,10 +335,8 @@ void fence_all() {
   if (in_thread()) exploration->fence_all();
 }
 
-void block_on(const void* word) {
-  exploration->current().blocked_on = word;
-  exploration->yield("sleep");
-}
+bool sleep_on(const void* word, Sleep how) { return exploration->sleep_on(word, how); }
+bool surprised() { return in_thread() && exploration->surprised(); }
 
 void unblock(const void* word, int count) {
   if (exploration != nullptr) exploration->unblock(word, count);

@@ -10,9 +10,10 @@
 // whose every operation is a point where another thread may go on. Threads are fibers on one thread. A run follows one
 // path of choices; the next run differs in the last choice that has an alternative left, until none is left.
 //
-// Memory is explored_atomic.h's: loads may give old values that their memory orders allow. Bounds: how often a thread
-// that could go on is interrupted (`preemptions`; once, where $WEIR_STORM says that code is slow), and how many loads give
-// an old value (`stale_reads`).
+// Memory is explored_atomic.h's: loads may give old values that their memory orders allow. A deadline comes at any time, or
+// never; of the sleepers on one word, any may be the one that is woken. Bounds: how often a thread that could go on is
+// interrupted (`preemptions`; once, where $WEIR_STORM says that code is slow), how many loads give an old value
+// (`stale_reads`), and how many weak compare-exchanges fail, and sleeps end, for no reason (`surprises`).
 //
 // A run fails when require() says so, at a data race between touches of a Tracked, and when threads are left that nobody
 // will wake: a hang. Objects on the stacks of such threads are not destroyed, so they should own nothing.
@@ -34,6 +35,7 @@ namespace weir::testing {
 struct ExplorerLimits {
   int preemptions = 2;
   int stale_reads = 1;
+  int surprises = 0;
   int64_t runs = 1'000'000;
 };
 
@@ -53,6 +55,10 @@ ExplorerResult explore(const ExplorerLimits& limits, const std::function<Scenari
 // In a test: every path was run, and none failed.
 void expect_proven(const ExplorerResult& result);
 
+// The same of explorations that are made once more, narrower, but with a surprise: none of them minds.
+using Explorations = std::vector<std::function<ExplorerResult()>>;
+void expect_proven_with_surprises(const Explorations& explorations);
+
 // In a thread or a check.
 void require(bool condition, const char* what);
 
@@ -62,16 +68,17 @@ void require(bool condition, const char* what);
 //   - a load tells nothing new: it gives what its thread saw last, as if the thread did not look again;
 //   - a thread sleeps although the futex's word has changed;
 //   - a compare-exchange changes the word whatever is there.
-// Those that no exploration notices, each as "function: change".
+// What no exploration notices, each as "function: change".
 struct MutationOptions {
   std::string_view but_in = "(none)";  // files that have a test of their own: part of their name
   bool comparisons = true;             // false: with the last change the code would crash
 };
 struct MutationReport {
-  std::vector<std::string> survivors;
+  std::vector<std::string> survivors;  // should be none
+  std::vector<std::string> hints;      // loads that may as well tell nothing new, as what follows them decides
   int mutants = 0;
 };
-MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations, const MutationOptions& options = {});
+MutationReport mutate(const Explorations& explorations, const MutationOptions& options = {});
 
 struct ExplorerThreads {
   template <class T>
@@ -82,12 +89,13 @@ struct ExplorerThreads {
   static constexpr int kSpins = 1;  // an uncontended lock makes no system call, which would be a fence
   static void pause() {}
 
-  // Deadlines never come.
-  static bool wait(const Atomic<uint32_t>& word, uint32_t expected, int64_t = INT64_MAX, const Place& place = Place::current()) {
+  static bool wait(const Atomic<uint32_t>& word, uint32_t expected, int64_t deadline_ns = INT64_MAX,
+                   const Place& place = Place::current()) {
+    using explorer_internal::Sleep;
     explorer_internal::step("wait");
     explorer_internal::system_call();
-    if (explorer_internal::left_out(place, "sleep without a look") || word.look() == expected) explorer_internal::block_on(&word);
-    return true;
+    if (!explorer_internal::left_out(place, "sleep without a look") && word.look() != expected) return true;
+    return explorer_internal::sleep_on(&word, deadline_ns == INT64_MAX ? Sleep::kFutex : Sleep::kFutexWithDeadline);
   }
   static void wake(const Atomic<uint32_t>& word, int count, const Place& place = Place::current()) {
     explorer_internal::step("wake");
@@ -112,7 +120,7 @@ class ExploredEvent {
     explorer_internal::unblock(&flag_, INT_MAX);
   }
   void wait() {
-    while (flag_.exchange(0, std::memory_order_acquire) == 0) explorer_internal::block_on(&flag_);
+    while (flag_.exchange(0, std::memory_order_acquire) == 0) explorer_internal::sleep_on(&flag_, explorer_internal::Sleep::kEvent);
   }
 
  private:

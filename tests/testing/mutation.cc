@@ -120,7 +120,7 @@ std::string describe(const Mutant& what) {
 
 }  // namespace
 
-MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explorations, const MutationOptions& options) {
+MutationReport mutate(const Explorations& explorations, const MutationOptions& options) {
   MutationReport report;
   mutants.clear();
   collecting_options = options;
@@ -141,10 +141,11 @@ MutationReport mutate(const std::vector<std::function<ExplorerResult()>>& explor
     for (size_t i = 0; i < explorations.size() && !noticed; ++i) {
       noticed = (one.explorations >> i & 1) != 0 && !explorations[i]().failure.empty();
     }
-    if (!noticed) report.survivors.push_back(describe(one));
+    if (!noticed) (one.change == explorer_internal::kNothingNew ? report.hints : report.survivors).push_back(describe(one));
   }
   mutant = nullptr;
   std::sort(report.survivors.begin(), report.survivors.end());
+  std::sort(report.hints.begin(), report.hints.end());
   return report;
 }
 
