@@ -32,14 +32,13 @@ class JobDesk {
   // in the gate's `waking`, until it has looked at the queue here.
   template <class Call>
   Job* next_job(bool& woken, Call call) {
-    if (!gate_.to_sleep_if_surplus(woken)) {
-      const auto [job, left] = queue_.pop([this, woken] { gate_.to_sleep(woken); });
-      if (job != nullptr) {
-        if (woken) gate_.arrived();
-        if (left || (woken && queue_.has_jobs())) call();
-        woken = false;
-        return job;
-      }
+    if (gate_.to_sleep_if_surplus(woken)) return nullptr;
+    const auto [job, left] = queue_.pop([this, woken] { gate_.to_sleep(woken); });
+    if (job != nullptr) {
+      if (woken) gate_.arrived();
+      if (left || (woken && queue_.has_jobs())) call();
+      woken = false;
+      return job;
     }
     if (queue_.has_jobs()) call();
     return nullptr;

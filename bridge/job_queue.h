@@ -70,10 +70,10 @@ class JobQueue {
   // From now on push() refuses. Gives the jobs that waited, in their order, linked by `next`; again: nothing.
   Job* close() {
     std::lock_guard lock(mutex_);
-    // Pairs with push(): the jobs are complete.
-    Job* const top = incoming_.exchange(closed_mark(), std::memory_order_seq_cst);
+    // acquire: pairs with push(), the jobs are complete.
+    Job* const top = incoming_.exchange(closed_mark(), std::memory_order_acquire);
     Job* const incoming = top == closed_mark() ? nullptr : reversed(top);
-    left_.store(false, std::memory_order_seq_cst);
+    left_.store(false, std::memory_order_relaxed);  // at worst somebody looks in vain
     if (ready_ == nullptr) return incoming;
     Job* last = ready_;
     while (last->next != nullptr) last = last->next;
@@ -89,8 +89,8 @@ class JobQueue {
     Job* top = incoming_.load(std::memory_order_relaxed);
     do {
       if (top == nullptr || top == closed_mark()) return nullptr;
-      // Pairs with push(): the jobs are complete.
-    } while (!incoming_.compare_exchange_weak(top, nullptr, std::memory_order_seq_cst, std::memory_order_relaxed));
+      // acquire: pairs with push(), the jobs are complete. has_jobs() may take them for still there: a call in vain.
+    } while (!incoming_.compare_exchange_weak(top, nullptr, std::memory_order_acquire, std::memory_order_relaxed));
     return reversed(top);
   }
 

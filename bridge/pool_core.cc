@@ -66,7 +66,6 @@ void PoolCore::call_worker() {
       } catch (const std::exception& error) {
         desk_.gate().not_made();
         say_once(std::string("no spare thread (") + error.what() + "): work waits until a parked worker goes on");
-        desk_.gate().call(false);
       }
       return;
     case Call::kNoMore:

@@ -13,13 +13,17 @@
 // sleeper may take it. There are never fewer sleepers than tickets: a thread leaves its sleep without one only while
 // sleeping > 0.
 //
-// Why no job is left behind while a thread may run. "Someone comes": waking is set, or `size` threads run. A running thread
-// looks at the queue before it sleeps.
-//   A submitter pushes, then reads state_ in call(). If someone comes, that thread's next read-modify-write of state_ (it
-//   clears waking, or stops to run) is later, and it looks at the queue after it. Else call() brings someone.
-//   A thread that stops to run (to_sleep(), park()) or clears waking (arrived()) changes state_ first, then looks at the
-//   queue, and calls. All these are sequentially consistent: of a push and a stop, one sees the other.
+// Why no job is left behind while a thread may run. "Someone comes": waking is set, or `size` threads run.
+//   A submitter pushes, then reads state_ in call(). A thread that stops to run (to_sleep(), park()) or clears waking
+//   (arrived()) changes state_, then looks at the queue, and calls. These four are sequentially consistent: of a push and a
+//   stop, one sees the other.
+//   So when call() finds that someone comes, it is right to bring nobody: all changes of state_ have one order, and a stop
+//   of the one who comes is later in it than what call() has read, or than what a failed exchange there has read, which is
+//   later still. Else call() brings someone, whose own stop is later, too.
+//   Two stops need no look. A thread that is one too many, in to_sleep_if_surplus(), leaves `size` others running, which
+//   look when they stop. And one that was not made wakes a sleeper, if there is any, in its place.
 //   Jobs in the middle of a pop are seen by nobody else; who pops, and leaves some, calls after it.
+// All other changes of state_ order nothing but themselves; those that end a thread publish what it did to who waits for it.
 #pragma once
 
 #include <atomic>
@@ -48,43 +52,45 @@ class WorkerGate {
 
   // There is work. Any thread; a system call only if it gives kWoken.
   Call call(bool may_spawn = true) {
-    uint64_t state = state_.load(std::memory_order_seq_cst);  // pairs with every change of state_ by a worker
+    uint64_t state = state_.load(std::memory_order_seq_cst);  // pairs with to_sleep(), park() and arrived()
     for (;;) {
       if ((state & (kWaking | kClosed)) != 0 || running(state) >= size_) return Call::kNobody;
       const bool wake = sleeping(state) > 0;
       if (!wake && (!may_spawn || threads(state) >= size_ + spares_max_)) return Call::kNoMore;
       const uint64_t next = state + kRunning + kWaking + (wake ? -kSleeping : kThreads);
-      if (!state_.compare_exchange_weak(state, next, std::memory_order_seq_cst, std::memory_order_seq_cst)) continue;
+      // relaxed: what it reads, or replaces, is as late as what the load has read. Nothing is published by it.
+      if (!state_.compare_exchange_weak(state, next, std::memory_order_relaxed)) continue;
       if (!wake) return Call::kSpawn;
       tickets_.fetch_add(1, std::memory_order_relaxed);  // a number: jobs travel through the queue
       Threads::wake(tickets_, 1);
       return Call::kWoken;
     }
   }
-  // The system gave no thread for kSpawn. The caller then calls again, as others may have counted on it.
+  // The system gave no thread for kSpawn. Wakes one that sleeps, as others may have counted on the new one.
   void not_made() {
-    state_.fetch_sub(kRunning + kWaking, std::memory_order_seq_cst);  // pairs with call()
+    state_.fetch_sub(kRunning + kWaking, std::memory_order_relaxed);  // the next worker to stop comes later; see above
     leave();
+    call(false);
   }
 
   // ---- A worker, in its turn ----
 
   // It has looked at the queue after it was woken. The caller then asks the queue whether to call().
-  void arrived() { state_.fetch_sub(kWaking, std::memory_order_seq_cst); }  // pairs with call()
+  void arrived() { state_.fetch_sub(kWaking, std::memory_order_seq_cst); }  // pairs with the load in call()
 
   // It counts as sleeping. `woken`: it has not called arrived(). The caller then looks at the queue, and calls sleep().
   void to_sleep(bool woken) {
-    // Pairs with call().
+    // Pairs with the load in call().
     state_.fetch_add(kSleeping - kRunning - (woken ? kWaking : 0), std::memory_order_seq_cst);
   }
 
-  // The same, if more threads run than should; else false.
+  // The same, if more threads run than should; else false. The caller need not look at the queue.
   bool to_sleep_if_surplus(bool woken) {
     uint64_t state = state_.load(std::memory_order_relaxed);  // a hint: the exchange decides
     while (running(state) > size_) {
       const uint64_t next = state + kSleeping - kRunning - (woken ? kWaking : 0);
-      // Pairs with call().
-      if (state_.compare_exchange_weak(state, next, std::memory_order_seq_cst, std::memory_order_relaxed)) return true;
+      // relaxed: those that still run look at the queue, and not earlier than this; see above.
+      if (state_.compare_exchange_weak(state, next, std::memory_order_relaxed)) return true;
     }
     return false;
   }
@@ -109,8 +115,8 @@ class WorkerGate {
   bool retire() {
     uint64_t state = state_.load(std::memory_order_relaxed);  // a hint: the exchange decides
     while ((state & kClosed) == 0 && sleeping(state) > 0) {
-      // Pairs with call(): what it sees asleep, it can wake.
-      if (state_.compare_exchange_weak(state, state - kSleeping - kThreads, std::memory_order_seq_cst,
+      // call() counts by the same word: what it takes for asleep, it can wake. release: pairs with all_left().
+      if (state_.compare_exchange_weak(state, state - kSleeping - kThreads, std::memory_order_release,
                                        std::memory_order_relaxed)) {
         return true;
       }
@@ -125,31 +131,30 @@ class WorkerGate {
   }
 
   // Stops to run, inside its job; the caller then asks the queue whether to call().
-  void park() { state_.fetch_sub(kRunning, std::memory_order_seq_cst); }  // pairs with call()
-  void unpark() { state_.fetch_add(kRunning, std::memory_order_seq_cst); }  // pairs with to_sleep_if_surplus()
+  void park() { state_.fetch_sub(kRunning, std::memory_order_seq_cst); }  // pairs with the load in call()
+  void unpark() { state_.fetch_add(kRunning, std::memory_order_relaxed); }  // it looks at the queue after its job
 
   // ---- The end ----
 
   // Wakes every sleeper; nobody is called any more.
   void close() {
-    state_.fetch_or(kClosed, std::memory_order_seq_cst);             // pairs with call() and retire()
-    tickets_.fetch_or(kTicketsClosed, std::memory_order_relaxed);    // as in call()
+    state_.fetch_or(kClosed, std::memory_order_relaxed);           // call() and retire() change the same word
+    tickets_.fetch_or(kTicketsClosed, std::memory_order_relaxed);  // a word to end by: nothing is read through it
     Threads::wake(tickets_, kWakeAll);
   }
-  bool closed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }  // pairs with close()
 
   // A thread of a closed pool ends, or never was.
   void leave() {
-    state_.fetch_sub(kThreads, std::memory_order_seq_cst);  // pairs with wait_until_left()
-    left_.fetch_add(1, std::memory_order_release);
+    state_.fetch_sub(kThreads, std::memory_order_release);  // pairs with all_left(): what the thread did
+    left_.fetch_add(1, std::memory_order_release);          // pairs with wait_until_left(): state_ is changed
     Threads::wake(left_, kWakeAll);
   }
-  // After close(): every thread has left. False: the deadline passed.
+  // After close(): every thread has left, and all that they did has happened. False: the deadline passed.
   bool wait_until_left(int64_t deadline_ns) {
     for (;;) {
-      const uint32_t left = left_.load(std::memory_order_acquire);              // pairs with leave()
-      if (threads(state_.load(std::memory_order_seq_cst)) == 0) return true;    // pairs with leave() and retire()
-      if (!Threads::wait(left_, left, deadline_ns)) return threads(state_.load(std::memory_order_seq_cst)) == 0;
+      const uint32_t left = left_.load(std::memory_order_acquire);  // pairs with leave()
+      if (all_left()) return true;
+      if (!Threads::wait(left_, left, deadline_ns)) return all_left();
     }
   }
 
@@ -174,6 +179,7 @@ class WorkerGate {
     const unsigned others = running(state) + sleeping(state);
     return threads(state) > others ? threads(state) - others : 0;  // threads that leave count as nothing any more
   }
+  bool all_left() const { return threads(state_.load(std::memory_order_acquire)) == 0; }  // pairs with leave() and retire()
   unsigned spares(uint64_t state) const { return threads(state) > size_ ? threads(state) - size_ : 0; }
 
   const unsigned size_;
