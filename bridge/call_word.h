@@ -1,19 +1,12 @@
-// Whose a call is, between its loop, its executor's thread and a cancel; and how many still refer to it.
+// Whose a call is, between its loop, its executor's thread and a cancel (claim.h); and how many still refer to it.
 //
-//   kLazy        made where no loop runs: not submitted yet (its owner alone knows it)
-//   kQueued      the executor has it
-//   kTaken       a thread runs it, or ran it, or drops it
-//   kWithdrawn   its caller was cancelled before a thread took it: it never runs
-//
-// A thread takes it by changing kQueued to kTaken, a cancel by changing kQueued to kWithdrawn: one of them wins, and the
-// function and its arguments are the winner's to destroy. Nothing is published by that: they came to the thread through
-// the executor's queue, and the result goes back through the loop's inbox. What is left at the end belongs to who lets go
-// last.
+// What the function and its arguments leave goes back through the loop's inbox. What is left at the end belongs to who lets
+// go last.
 #pragma once
 
 #include <atomic>
-#include <cstdint>
 
+#include "weir/bridge/claim.h"
 #include "weir/bridge/system_threads.h"
 
 namespace weir::internal {
@@ -27,26 +20,27 @@ class CallWord {
 
   // ---- Its owner ----
 
-  bool lazy() const noexcept { return state_.load(std::memory_order_relaxed) == State::kLazy; }  // only its owner has it
+  // Made where no loop runs: not submitted yet.
+  bool lazy() const noexcept { return claim_.here(); }
 
   // From now on the executor refers to it, too.
   void submit() noexcept {
-    state_.store(State::kQueued, std::memory_order_relaxed);  // the executor's queue orders both before its threads
-    references_.store(2, std::memory_order_relaxed);
+    claim_.submit();
+    references_.store(2, std::memory_order_relaxed);  // the executor's queue orders it before its threads
   }
   // The executor did not take it.
   void take_back() noexcept {
-    state_.store(State::kLazy, std::memory_order_relaxed);  // nobody else has it
-    references_.store(1, std::memory_order_relaxed);
+    claim_.take_back();
+    references_.store(1, std::memory_order_relaxed);  // nobody else has it
   }
 
   // The caller was cancelled. True: it never runs.
-  bool withdraw() noexcept { return change(State::kWithdrawn); }
+  bool withdraw() noexcept { return claim_.withdraw(); }
 
   // ---- The executor's thread ----
 
   // True: it runs, or drops it. False: it was withdrawn, and holds nothing any more.
-  bool take() noexcept { return change(State::kTaken); }
+  bool take() noexcept { return claim_.take(); }
 
   // ---- Whoever refers to it ----
 
@@ -57,14 +51,7 @@ class CallWord {
   }
 
  private:
-  enum class State : uint8_t { kLazy, kQueued, kTaken, kWithdrawn };
-
-  bool change(State to) noexcept {
-    State queued = State::kQueued;
-    return state_.compare_exchange_strong(queued, to, std::memory_order_relaxed);  // one of two wins; see above
-  }
-
-  typename Threads::template Atomic<State> state_{State::kLazy};
+  Claim<Threads> claim_;
   typename Threads::template Atomic<int> references_{1};
 };
 

@@ -31,13 +31,12 @@ void StreamStateBase::start() {
   BridgeAnnex& annex = BridgeAnnex::of(engine);
   control_ = ControlRef::share(&engine.control());
   Executor& executor = executor_ != nullptr ? *executor_ : engine.executor();
-  // relaxed: the executor's queue orders it before the thread that runs it.
-  phase_.store(Phase::kQueued, std::memory_order_relaxed);
+  claim_.submit();
   retain();  // the executor's
   try {
     executor.submit(*this);
   } catch (...) {
-    phase_.store(Phase::kCreated, std::memory_order_relaxed);  // nobody else has it
+    claim_.take_back();
     release();
     throw;
   }
@@ -51,18 +50,12 @@ void StreamStateBase::start() {
 void StreamStateBase::close() noexcept {
   closed_.store(true, std::memory_order_relaxed);  // a hint
   close_ring();
-  if (take(Phase::kWithdrawn)) {
+  if (claim_.withdraw()) {
     retain();  // for the end that is pushed; the executor keeps its own until it comes to the job
     end_production(nullptr);
   }
   stop_.request_stop();
   interrupt_.ask();
-}
-
-bool StreamStateBase::take(Phase phase) noexcept {
-  Phase queued = Phase::kQueued;
-  // acq_rel: pairs with itself; one of run(), drop() and close() takes the producer.
-  return phase_.compare_exchange_strong(queued, phase, std::memory_order_acq_rel);
 }
 
 void StreamStateBase::check_loop() const {
@@ -71,7 +64,7 @@ void StreamStateBase::check_loop() const {
 }
 
 void StreamStateBase::run() noexcept {
-  if (!take(Phase::kRunning)) return release();
+  if (!claim_.take()) return release();
   std::exception_ptr failure;
   if (!closed()) {
     const CurrentLoopScope loop(control_.get());
@@ -88,7 +81,7 @@ void StreamStateBase::run() noexcept {
 }
 
 void StreamStateBase::drop() noexcept {
-  if (!take(Phase::kRunning)) return release();
+  if (!claim_.take()) return release();
   end_production(std::make_exception_ptr(PoolClosed("weir: the pool was shut down before the stream's producer began")));
 }
 

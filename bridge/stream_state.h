@@ -1,12 +1,12 @@
 // A stream between the thread that produces it and the loop that consumes it: what IteratorWrapper<T> and its producer
 // share. Counted by both.
 //
-//   created --first next()--> queued --a thread takes it--> running --the producer's frame is gone--> ended
-//                               \--closed before that: withdrawn, its producer never runs --> ended
+//   here --first next()--> queued --a thread takes it--> running --the producer's frame is gone--> ended
+//                            \--closed before that: withdrawn, its producer never runs --> ended
 //   closed, at any time: by close(), by dropping the IteratorWrapper on any thread, by the loop's end
 //
-// A thread takes it by changing kQueued to kRunning, a close by changing kQueued to kWithdrawn: one of them wins, and ends
-// the production. What the producer threw and nobody took goes to LoopOptions::on_unhandled, at the close.
+// A thread takes it, or a close withdraws it before: one of them wins (claim.h), and ends the production. What the producer
+// threw and nobody took goes to LoopOptions::on_unhandled, at the close.
 //
 // The items travel through a BoundedRing, whose file argues why no wake-up is lost. Two inbox nodes go from the producer
 // to the loop: `notice_`, that an item or the end is there for a waiting next(), and `end_`, once, that the thread is
@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "weir/bridge/bounded_ring.h"
+#include "weir/bridge/claim.h"
 #include "weir/bridge/interrupt.h"
 #include "weir/bridge/loop_annex.h"
 #include "weir/runtime/context.h"
@@ -111,8 +112,6 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   void loop_goes() noexcept final { close(); }
   void notify() noexcept final;
 
-  enum class Phase : uint8_t { kCreated, kQueued, kRunning, kWithdrawn };
-  bool take(Phase phase) noexcept;
   void end_production(std::exception_ptr failure) noexcept;
   void let_go() noexcept;
   void report_failure() noexcept;  // if nobody took it
@@ -128,7 +127,7 @@ class StreamStateBase : public Job, public IdleHook, public LoopBound, public Ri
   Node<&StreamStateBase::noticed> notice_{*this};
   Node<&StreamStateBase::finished> end_{*this};
   std::atomic<int> references_{1};
-  std::atomic<Phase> phase_{Phase::kCreated};
+  Claim<> claim_;
   std::atomic<bool> closed_{false};
   bool started_ = false;
   bool ended_ = false;

@@ -282,6 +282,7 @@ void Exploration::run_bodies() {
 ExplorerResult explore(const ExplorerLimits& wanted, const std::function<Scenario()>& make) {
   ExplorerLimits limits = wanted;
   if (with_surprises || storm_factor() < 1) limits.preemptions = std::min(limits.preemptions, 1);
+  if (with_surprises && storm_factor() < 1) limits.preemptions = 0;
   if (with_surprises) limits.stale_reads = 0;
   if (with_surprises) limits.surprises = 1;
   Exploration mine(limits);

@@ -70,7 +70,8 @@ void require(bool condition, const char* what);
 //   - a compare-exchange changes the word whatever is there.
 // What no exploration notices, each as "function: change".
 struct MutationOptions {
-  std::string_view but_in = "(none)";  // files that have a test of their own: part of their name
+  std::string_view only_in = "";       // files: part of their name
+  std::string_view but_in = "(none)";  // files that have a test of their own
   bool comparisons = true;             // false: with the last change the code would crash
 };
 struct MutationReport {

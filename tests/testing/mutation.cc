@@ -74,7 +74,8 @@ std::vector<std::memory_order> one_step_weaker(Access access, std::memory_order 
 void collect(Mutant found) {
   if (found.change == explorer_internal::kNoComparison && !collecting_options.comparisons) return;
   const std::string_view file = found.place.file_name();
-  if (file.find("tests/") != std::string_view::npos || file.find(collecting_options.but_in) != std::string_view::npos) return;
+  const auto is_in = [file](std::string_view part) { return file.find(part) != std::string_view::npos; };
+  if (is_in("tests/") || !is_in(collecting_options.only_in) || is_in(collecting_options.but_in)) return;
   auto known = std::find(mutants.begin(), mutants.end(), found);
   if (known == mutants.end()) known = mutants.insert(known, found);
   known->explorations |= collecting_in;
