@@ -203,25 +203,22 @@ class Exploration {
     std::vector<ExploredThread*>& candidates = candidates_;
     candidates.clear();
     const bool can_go_on = running != nullptr && running->blocked_on == nullptr && !running->done;
+    if (can_go_on && preemptions_left_ == 0) return running;
     if (can_go_on) candidates.push_back(running);
-    if (!can_go_on || preemptions_left_ > 0) {
-      for (ExploredThread& thread : threads_) {
-        if (ready(thread) && (&thread != running || !can_go_on)) candidates.push_back(&thread);
-      }
+    for (ExploredThread& thread : threads_) {
+      if (ready(thread) && (&thread != running || !can_go_on)) candidates.push_back(&thread);
     }
     if (candidates.empty()) return nullptr;
     for (ExploredThread& thread : threads_) {
       if (surprises_left_ > 0 && thread.blocked_on != nullptr && thread.sleep == Sleep::kFutex) candidates.push_back(&thread);
     }
     const int chosen = choose(static_cast<int>(candidates.size()));
+    if (can_go_on && chosen != 0) --preemptions_left_;
     ExploredThread* const next = candidates[static_cast<size_t>(chosen)];
-    const bool slept = std::exchange(next->blocked_on, nullptr) != nullptr;
-    if (slept && next->sleep == Sleep::kFutex) {
-      --surprises_left_;
-    } else if (can_go_on && chosen != 0) {
-      --preemptions_left_;
+    if (std::exchange(next->blocked_on, nullptr) != nullptr) {
+      next->late = next->sleep == Sleep::kFutexWithDeadline;
+      surprises_left_ -= next->sleep == Sleep::kFutex ? 1 : 0;
     }
-    next->late = slept && next->sleep == Sleep::kFutexWithDeadline;
     return next;
   }
 
@@ -281,10 +278,12 @@ void Exploration::run_bodies() {
 
 ExplorerResult explore(const ExplorerLimits& wanted, const std::function<Scenario()>& make) {
   ExplorerLimits limits = wanted;
-  if (with_surprises || storm_factor() < 1) limits.preemptions = std::min(limits.preemptions, 1);
-  if (with_surprises && storm_factor() < 1) limits.preemptions = 0;
-  if (with_surprises) limits.stale_reads = 0;
-  if (with_surprises) limits.surprises = 1;
+  const bool slow = storm_factor() < 1;
+  if (with_surprises || slow) limits.preemptions = std::min(limits.preemptions, with_surprises && slow ? 0 : 1);
+  if (with_surprises) {
+    limits.stale_reads = 0;
+    limits.surprises = 1;
+  }
   Exploration mine(limits);
   exploration = &mine;
   ExplorerResult result = mine.run_all(make);
