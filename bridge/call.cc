@@ -60,7 +60,6 @@ bool CallStateBase::give_up() noexcept {
     if (kind_ == CallKind::kAttached && !delivered_) return false;
   }
   waiting_ = nullptr;
-  observed_ = true;
   return true;
 }
 
