@@ -22,39 +22,19 @@ void PoolThread::begin(bool spare) {
 void PoolThread::end() {
   my_record = nullptr;
   set_current(nullptr);
-  // Pairs with join(), join_if_ended() and abandon(): who comes second sees the other.
-  if ((state_.fetch_or(kEnded, std::memory_order_acq_rel) & kAbandoned) != 0) pthread_detach(pthread_self());
-  futex_wake(state_, kWakeAll);
+  if (word_.end()) pthread_detach(pthread_self());
 }
 
 void PoolThread::join() {
-  for (;;) {
-    const uint32_t state = state_.load(std::memory_order_acquire);  // pairs with end() and become_idle()
-    if (state == kIdle || (state & kAbandoned) != 0) return;
-    if (state == (kAlive | kEnded)) {
-      join_if_ended();
-    } else {
-      futex_wait(state_, state);
-    }
-  }
+  word_.join([this] { pthread_join(handle_, nullptr); });
 }
 
 void PoolThread::join_if_ended() {
-  uint32_t expected = kAlive | kEnded;
-  // Pairs with end(): handle_ is written.
-  if (!state_.compare_exchange_strong(expected, kJoining, std::memory_order_acquire)) return;
-  pthread_join(handle_, nullptr);
-  become_idle();
+  word_.join_if_ended([this] { pthread_join(handle_, nullptr); });
 }
 
 bool PoolThread::abandon() {
-  uint32_t state = state_.load(std::memory_order_acquire);
-  while (state == kAlive) {
-    // Pairs with end(): who comes second sees the other.
-    if (state_.compare_exchange_weak(state, kAlive | kAbandoned, std::memory_order_acq_rel)) return true;
-  }
-  join_if_ended();
-  return false;
+  return word_.abandon([this] { pthread_join(handle_, nullptr); });
 }
 
 void PoolThread::park() noexcept { pool_.park(); }

@@ -11,8 +11,8 @@
 #include <string>
 #include <utility>
 
-#include "weir/bridge/futex.h"
 #include "weir/bridge/parked.h"
+#include "weir/bridge/thread_word.h"
 #include "weir/runtime/loop_handle.h"
 
 namespace weir::internal {
@@ -34,12 +34,8 @@ class PoolThread final : public ParkingWorker {
   // ---- Whoever makes a thread ----
 
   // A thread may be made for it: the record is the caller's, until begin() or give_back().
-  bool take() {
-    uint32_t expected = kIdle;
-    // Pairs with join_if_ended() and give_back(): the last thread's use of the record is over.
-    return state_.compare_exchange_strong(expected, kAlive, std::memory_order_acquire);
-  }
-  void give_back() { become_idle(); }
+  bool take() { return word_.take(); }
+  void give_back() { word_.give_back(); }
 
   // ---- The thread ----
 
@@ -63,13 +59,9 @@ class PoolThread final : public ParkingWorker {
 
   // ---- Any thread ----
 
-  // Waits until the thread has ended, unless it is abandoned.
+  // thread_word.h
   void join();
-
-  // Joins the thread if it has ended.
   void join_if_ended();
-
-  // Nobody will join the thread. True: it still runs.
   bool abandon();
 
   PoolThread* next = nullptr;   // in the pool's list
@@ -78,28 +70,15 @@ class PoolThread final : public ParkingWorker {
   std::atomic<uint64_t> done{0}, failed{0};
 
  private:
-  // kIdle: no thread. take() makes it kAlive; the thread, as its last act, adds kEnded. Who takes it from there to
-  // kJoining joins the thread, and makes it kIdle again. kAbandoned: nobody will, the thread detaches itself.
-  static constexpr uint32_t kIdle = 0;
-  static constexpr uint32_t kAlive = 1;
-  static constexpr uint32_t kEnded = 2;
-  static constexpr uint32_t kAbandoned = 4;
-  static constexpr uint32_t kJoining = 8;
-
   void park() noexcept override;
   void unpark() noexcept override;
 
-  void become_idle() {
-    state_.store(kIdle, std::memory_order_release);  // pairs with take() and join()
-    futex_wake(state_, kWakeAll);
-  }
-
   PoolCore& pool_;
   const std::string name_;
-  std::atomic<uint32_t> state_{kAlive};  // a new record is its maker's
-  pthread_t handle_{};                   // written by the thread in begin(), read by who has seen kEnded
+  ThreadWord<> word_;    // a new record is its maker's
+  pthread_t handle_{};   // written by the thread in begin(), read by who joins it
   bool is_spare_ = false;
-  ControlRef kept_;                      // the thread's own
+  ControlRef kept_;      // the thread's own
 };
 
 }  // namespace weir::internal
