@@ -182,6 +182,64 @@ TEST(BoundedRingExplorer, CloseEndsEverything) {
   for (size_t max_size : {1, 2}) expect_proven(explore_close(max_size));
 }
 
+// The same, but the reader goes on to the end: what was put before, and how the producer ended, is there. `batches`: it takes
+// what there is at once.
+ExplorerResult explore_close_and_drain(size_t max_size, bool batches) {
+  return explore({.preemptions = 2, .stale_reads = 1}, [max_size, batches] {
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(
+        BoundedRingOptions{.max_size = max_size, .items_per_block = 2, .light_after = 1});
+    auto accepted = std::make_shared<int>(0);
+    auto produce = [stream, accepted] {
+      while (*accepted < 3 && stream->ring.put(Item{*accepted})) ++*accepted;
+      stream->ring.finish(stream->error);
+    };
+    auto consume = [stream, accepted, batches] {
+      std::vector<int> items;
+      for (int item = 0; stream->next(item);) {
+        items.push_back(item);
+        std::vector<Item> more;
+        if (batches) stream->ring.get_some(more, 2);
+        for (const Item& one : more) items.push_back(one.value());
+      }
+      const int count = static_cast<int>(items.size());
+      require(count == *accepted || count == *accepted + 1, "an item is lost");  // that of a refused put may be there
+      for (int i = 0; i < count; ++i) require(items[static_cast<size_t>(i)] == i, "items out of order");
+      require(stream->ring.take_error() == stream->error, "the error is lost");
+    };
+    return Scenario{{produce, consume, [stream] { stream->ring.close(); }}, nullptr};
+  });
+}
+
+TEST(BoundedRingExplorer, ACloseLosesNeitherWhatWasPutNorTheError) {
+  for (size_t max_size : {1, 2}) expect_proven(explore_close_and_drain(max_size, false));
+  expect_proven(explore_close_and_drain(2, true));
+}
+
+// A producer that does not sleep: it tries again when the reader has taken something.
+ExplorerResult explore_try_put() {
+  return explore({.preemptions = 3, .stale_reads = 1}, [] {
+    auto stream = std::make_shared<Stream<ExplorerThreads>>(BoundedRingOptions{.max_size = 1, .light_after = 1});
+    auto produce = [stream] {
+      for (int i = 0; i < 2; ++i) {
+        Item item(i);
+        while (!stream->ring.try_put(item)) stream->taken.wait();
+      }
+      stream->ring.finish();
+    };
+    auto consume = [stream] {
+      int item = 0;
+      for (int i = 0; i < 2; ++i) {
+        require(stream->next(item) && item == i, "the items");
+        stream->taken.set();
+      }
+      require(!stream->next(item), "the end");
+    };
+    return Scenario{{produce, consume}, nullptr};
+  });
+}
+
+TEST(BoundedRingExplorer, WhoOnlyTriesIsReadToo) { expect_proven(explore_try_put()); }
+
 // The reader takes one item and then does something else: the loop tells the ring before it sleeps.
 ExplorerResult explore_idle_loop() {
   return explore({.preemptions = 3, .stale_reads = 1}, [] {
@@ -259,6 +317,8 @@ testing::Explorations all() {
       [] { return explore_pause<ExplorerThreads>(1); },
       [] { return explore_pause<ExplorerThreads>(100); },
       [] { return explore_close(1); },
+      [] { return explore_close_and_drain(2, true); },
+      explore_try_put,
       [] { return explore_idle_loop(); },
       [] { return explore_half_free(); },
       [] { return explore_withdrawn_wait(); },

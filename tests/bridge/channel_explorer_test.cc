@@ -197,6 +197,33 @@ ExplorerResult explore_reader_closes(int takes) {
   });
 }
 
+// A close on another thread, while two send and the loop reads to the end: what was put is there, in its order, and no more.
+ExplorerResult explore_close_and_drain(const testing::ExplorerLimits& limits, size_t max_size, int count) {
+  return explore(limits, [max_size, count] {
+    auto channel = std::make_shared<Channel<>>(max_size);
+    auto accepted = std::make_shared<std::vector<int>>(2);
+    auto received = std::make_shared<std::vector<int>>(2);
+    const auto send = [channel, accepted, count](size_t sender) {
+      int& mine = (*accepted)[sender];
+      while (mine < count && channel->put(static_cast<int>(sender) * 10 + mine)) ++mine;
+    };
+    const auto receive = [channel, received] {
+      for (int item = channel->get(); item != -1; item = channel->get()) {
+        int& next = (*received)[item < 10 ? 0 : 1];
+        require(item % 10 == next, "in the sender's order");
+        ++next;
+      }
+    };
+    return Scenario{{[send] { send(0); }, [send] { send(1); }, receive, [channel] { channel->close(); }},
+                    [accepted, received] { require(*accepted == *received, "an item is lost at the close"); }};
+  });
+}
+
+TEST(ChannelExplorer, ACloseLosesNoItemOfAnySender) {
+  for (const size_t max_size : {0, 1, 2}) expect_proven(explore_close_and_drain({.preemptions = 1, .stale_reads = 1}, max_size, 1));
+  for (const size_t max_size : {0, 1}) expect_proven(explore_close_and_drain({.preemptions = 1, .stale_reads = 0}, max_size, 2));
+}
+
 // A close on another thread, while one that has found the channel full goes to sleep.
 ExplorerResult explore_close_of_full() {
   return explore({.preemptions = 3, .stale_reads = 2}, [] {
