@@ -338,6 +338,10 @@ TEST(BoundedRingExplorer, EveryOrderAndWakeUpIsNeeded) {
               ::testing::ElementsAre("closed: load tells nothing new", "give_back: load tells nothing new",
                                      "publish_taken: load tells nothing new", "sleep_while_full: load tells nothing new",
                                      "wait_for_room: load tells nothing new"));
+  // A flag is set; a wake-up is for nobody; and of the close the producer reads before or after it, too.
+  EXPECT_THAT(report.unheard,
+              ::testing::ElementsAre("publish_item: exchange tells nothing new", "publish_taken: exchange tells nothing new",
+                                     "wait_for_room: exchange tells nothing new", "wait_for_room: exchange tells nothing new"));
 }
 
 }  // namespace

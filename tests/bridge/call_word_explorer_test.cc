@@ -175,6 +175,7 @@ TEST(CallWordExplorer, EveryOrderAndComparisonIsNeeded) {
   const testing::MutationReport report = testing::mutate(all(), {.but_in = "inbox.h"});
   EXPECT_GE(report.mutants, 4);
   EXPECT_THAT(report.survivors, ::testing::ElementsAre());
+  EXPECT_THAT(report.unheard, ::testing::ElementsAre());
   EXPECT_THAT(report.hints, ::testing::ElementsAre());
 }
 

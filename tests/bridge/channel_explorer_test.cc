@@ -387,6 +387,9 @@ TEST(ChannelExplorer, EveryOrderAndWakeUpIsNeeded) {
                                      "put: load tells nothing new", "put: load tells nothing new",
                                      "put_slowly: load tells nothing new", "room: load tells nothing new",
                                      "wait: load tells nothing new"));
+  // They count.
+  EXPECT_THAT(report.unheard, ::testing::ElementsAre("Sleeper: exchange tells nothing new", "wake: exchange tells nothing new",
+                                                     "~Sleeper: exchange tells nothing new"));
 }
 
 }  // namespace explored

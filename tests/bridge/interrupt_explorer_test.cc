@@ -140,6 +140,7 @@ TEST(InterruptExplorer, EveryOrderIsNeeded) {
   const auto report = testing::mutate(all());
   EXPECT_GE(report.mutants, 5);
   EXPECT_THAT(report.survivors, ::testing::ElementsAre());
+  EXPECT_THAT(report.unheard, ::testing::ElementsAre());
   // A guess: the exchange checks it.
   EXPECT_THAT(report.hints, ::testing::ElementsAre("ask: load tells nothing new"));
 }

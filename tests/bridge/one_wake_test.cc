@@ -41,6 +41,7 @@ TEST(OneWake, NeedsEveryOrderAndItsWake) {
   if (testing::storm_factor() < 1) GTEST_SKIP() << "for builds at full speed";
   const testing::MutationReport report = testing::mutate({explore_one_wake});
   EXPECT_THAT(report.survivors, ::testing::ElementsAre());
+  EXPECT_THAT(report.unheard, ::testing::ElementsAre());
   EXPECT_THAT(report.hints, ::testing::ElementsAre());
 }
 

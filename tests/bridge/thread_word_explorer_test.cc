@@ -109,6 +109,7 @@ TEST(ThreadWordExplorer, EveryOrderAndWakeUpIsNeeded) {
   const testing::MutationReport report = testing::mutate(all());
   EXPECT_GE(report.mutants, 10);
   EXPECT_THAT(report.survivors, ::testing::ElementsAre());
+  EXPECT_THAT(report.unheard, ::testing::ElementsAre());
   EXPECT_THAT(report.hints, ::testing::ElementsAre());
 }
 

@@ -62,6 +62,7 @@ struct View {
 // What mutate() leaves out.
 inline constexpr const char* kNothingNew = "load tells nothing new";
 inline constexpr const char* kNoComparison = "exchange without a comparison";
+inline constexpr const char* kNoAnswer = "exchange tells nothing new";
 
 enum class Access : uint8_t { kLoad, kStore, kModify, kFailure };
 
@@ -252,8 +253,14 @@ class ExploredAtomic {
   T modify(const char* operation, Order order, const Place& place, Change to) {
     begin(operation);
     const T old = newest();
+    T answer = old;
+    if constexpr (!std::is_pointer_v<T>) {
+      if (explorer_internal::in_thread() && explorer_internal::left_out(place, explorer_internal::kNoAnswer)) {
+        answer = stores_[last_seen()].value;
+      }
+    }
     change(to(old), explorer_internal::order_at(place, Access::kModify, order));
-    return old;
+    return answer;
   }
 
   const unsigned id_;

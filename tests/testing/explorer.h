@@ -67,16 +67,19 @@ void require(bool condition, const char* what);
 //   - a wake-up, or a heavy fence, is left out;
 //   - a load tells nothing new: it gives what its thread saw last, as if the thread did not look again;
 //   - a thread sleeps although the futex's word has changed;
-//   - a compare-exchange changes the word whatever is there.
+//   - a compare-exchange changes the word whatever is there;
+//   - another exchange tells nothing new, though it changes the word.
 // What no exploration notices, each as "function: change".
 struct MutationOptions {
   std::string_view only_in = "";       // files: part of their name
   std::string_view but_in = "(none)";  // files that have a test of their own
-  bool comparisons = true;             // false: with the last change the code would crash
+  bool comparisons = true;             // false: with the last change but one the code would crash
+  bool answers = true;                 // false: with the last change it would crash, or nobody wants to know
 };
 struct MutationReport {
   std::vector<std::string> survivors;  // should be none
   std::vector<std::string> hints;      // loads that may as well tell nothing new, as what follows them decides
+  std::vector<std::string> unheard;    // likewise exchanges, made for what they change
   int mutants = 0;
 };
 MutationReport mutate(const Explorations& explorations, const MutationOptions& options = {});

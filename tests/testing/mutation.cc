@@ -73,6 +73,7 @@ std::vector<std::memory_order> one_step_weaker(Access access, std::memory_order 
 
 void collect(Mutant found) {
   if (found.change == explorer_internal::kNoComparison && !collecting_options.comparisons) return;
+  if (found.change == explorer_internal::kNoAnswer && !collecting_options.answers) return;
   const std::string_view file = found.place.file_name();
   const auto is_in = [file](std::string_view part) { return file.find(part) != std::string_view::npos; };
   if (is_in("tests/") || !is_in(collecting_options.only_in) || is_in(collecting_options.but_in)) return;
@@ -142,11 +143,14 @@ MutationReport mutate(const Explorations& explorations, const MutationOptions& o
     for (size_t i = 0; i < explorations.size() && !noticed; ++i) {
       noticed = (one.explorations >> i & 1) != 0 && !explorations[i]().failure.empty();
     }
-    if (!noticed) (one.change == explorer_internal::kNothingNew ? report.hints : report.survivors).push_back(describe(one));
+    if (noticed) continue;
+    auto& list = one.change == explorer_internal::kNothingNew ? report.hints
+                 : one.change == explorer_internal::kNoAnswer ? report.unheard
+                                                              : report.survivors;
+    list.push_back(describe(one));
   }
   mutant = nullptr;
-  std::sort(report.survivors.begin(), report.survivors.end());
-  std::sort(report.hints.begin(), report.hints.end());
+  for (auto* list : {&report.survivors, &report.hints, &report.unheard}) std::sort(list->begin(), list->end());
   return report;
 }
 
