@@ -112,8 +112,9 @@ bool Engine::work() {
   bool busy = run_ready();
   busy |= take_inbox();
   turn_ns_ = kNotRead;
-  if (timers_.size() != 0 && timers_may_be_due()) {
+  if (timers_.size() != 0 && (timers_may_be_due() || timers_.unsettled())) {
     turn_ns_ = kernel_.monotonic_ns();
+    timers_.settle(turn_ns_);
     timers_.fire(turn_ns_, kTimersPerTurn);
     if (timers_.next_deadline() <= turn_ns_) busy = woken_by_nothing_ = true;  // more are due
   }
@@ -320,6 +321,7 @@ void Engine::turn_for_wake_up() noexcept {
 
 int64_t deadline_after(Engine& engine, absl::Duration duration) noexcept {
   const int64_t pause = absl::ToInt64Nanoseconds(duration);  // saturates
+  if (pause == kNoDeadline) return kNoDeadline;
   const int64_t now = engine.now_ns();
   return pause >= kNoDeadline - now ? kNoDeadline : now + pause;
 }

@@ -7,9 +7,8 @@ namespace weir::internal {
 
 DeadlineScope::DeadlineScope(absl::Duration limit)
     : root_(Root::current()), scope_(root_, CancelScope::Kind::kOpen) {
-  Engine& engine = root_.engine();
-  const int64_t deadline = limit == absl::InfiniteDuration() ? kNoDeadline : deadline_after(engine, limit);
-  if (deadline != kNoDeadline) engine.timers().arm(*this, deadline);
+  const int64_t limit_ns = absl::ToInt64Nanoseconds(limit);  // saturates
+  if (limit_ns != kNoDeadline) root_.engine().timers().arm_unsettled(*this, limit_ns);
 }
 
 DeadlineScope::~DeadlineScope() { root_.engine().timers().cancel(*this); }

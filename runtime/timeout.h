@@ -5,7 +5,9 @@
 // The awaitable runs in the caller's own task and context. When the deadline passes first it is cancelled, waited for,
 // and the result is kDeadlineExceeded; work that won the race anyway is a success. A result of type R comes as
 // StatusOr<R>, void as Status; Status and StatusOr stay as they are. A duration <= 0 does not start it; an infinite one
-// arms no timer. Loop's thread. Cancelling who awaits cancels the work. Cost: a Task's frame and a timer; no system call.
+// arms no timer. The limit counts from the moment at which the loop has run what is ready, never from before the call:
+// all timeouts of a turn share one look at the clock, and work that ends in the turn in which it began costs none.
+// Loop's thread. Cancelling who awaits cancels the work. Cost: a Task's frame and a timer; no system call.
 #pragma once
 
 #include <type_traits>

@@ -6,6 +6,26 @@
 
 namespace weir::internal {
 
+inline void Timers::into_ring(Timer*& head, Timer& timer) {
+  if (head == nullptr) {
+    timer.prev_ = timer.next_ = head = &timer;
+    return;
+  }
+  timer.next_ = head;
+  timer.prev_ = head->prev_;
+  timer.prev_->next_ = timer.next_->prev_ = &timer;
+}
+
+inline void Timers::out_of_ring(Timer*& head, Timer& timer) {
+  if (timer.next_ == &timer) {
+    head = nullptr;
+    return;
+  }
+  timer.prev_->next_ = timer.next_;
+  timer.next_->prev_ = timer.prev_;
+  if (head == &timer) head = timer.next_;
+}
+
 void Timers::arm(Timer& timer, int64_t deadline_ns) {
   cancel(timer);
   timer.deadline_ = deadline_ns;
@@ -14,8 +34,28 @@ void Timers::arm(Timer& timer, int64_t deadline_ns) {
   place(timer);
 }
 
+void Timers::arm_unsettled(Timer& timer, int64_t delay_ns) {
+  cancel(timer);
+  timer.deadline_ = delay_ns;
+  timer.place_ = Timer::kUnsettled;
+  ++size_;
+  into_ring(unsettled_, timer);
+}
+
+void Timers::settle(int64_t now_ns) {
+  while (unsettled_ != nullptr) {
+    Timer& timer = *unsettled_;
+    out_of_ring(unsettled_, timer);
+    timer.deadline_ = timer.deadline_ < kNoDeadline - now_ns ? now_ns + timer.deadline_ : kNoDeadline;
+    timer.order_ = armed_total_++;
+    place(timer);
+  }
+}
+
 void Timers::take_out(Timer& timer) {
-  if (timer.place_ == Timer::kInHeap) {
+  if (timer.place_ == Timer::kUnsettled) {
+    out_of_ring(unsettled_, timer);
+  } else if (timer.place_ == Timer::kInHeap) {
     remove(timer);
   } else {
     unlink(timer);
@@ -66,31 +106,17 @@ void Timers::place(Timer& timer) {
   Slot& slot = slots_[index];
   timer.place_ = static_cast<unsigned>(index);
   timer.child_ = std::exchange(slot.recent[slot.arrivals++ % kPrefetch], &timer);
-  if (slot.head == nullptr) {
-    timer.prev_ = timer.next_ = &timer;
-    slot.head = &timer;
-    slot.earliest = timer.deadline_;
-    occupied_[level] |= uint64_t{1} << digit;
-    return;
-  }
-  timer.next_ = slot.head;
-  timer.prev_ = slot.head->prev_;
-  timer.prev_->next_ = timer.next_->prev_ = &timer;
-  slot.earliest = std::min(slot.earliest, timer.deadline_);
+  slot.earliest = slot.head == nullptr ? timer.deadline_ : std::min(slot.earliest, timer.deadline_);
+  occupied_[level] |= uint64_t{1} << digit;
+  into_ring(slot.head, timer);
 }
 
 // Takes a timer out of its slot.
 void Timers::unlink(Timer& timer) {
   const int index = static_cast<int>(timer.place_);
   Slot& slot = slots_[index];
-  if (timer.next_ == &timer) {
-    slot.head = nullptr;
-    occupied_[index / kSlots] &= ~(uint64_t{1} << (index % kSlots));
-    return;
-  }
-  timer.prev_->next_ = timer.next_;
-  timer.next_->prev_ = timer.prev_;
-  if (slot.head == &timer) slot.head = timer.next_;
+  out_of_ring(slot.head, timer);
+  if (slot.head == nullptr) occupied_[index / kSlots] &= ~(uint64_t{1} << (index % kSlots));
 }
 
 int Timers::first_slot() const {

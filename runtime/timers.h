@@ -51,15 +51,16 @@ class Timer {
 
   static constexpr unsigned kIdle = 1023;
   static constexpr unsigned kInHeap = 1022;
+  static constexpr unsigned kUnsettled = 1021;
 
   bool before(const Timer& other) const {
     return deadline_ != other.deadline_ ? deadline_ < other.deadline_ : order_ < other.order_;
   }
 
-  Timer* prev_ = nullptr;   // in a slot, a ring; in the heap, the left sibling, or the parent of a first child
-  Timer* next_ = nullptr;   // in a slot, a ring; in the heap, the right sibling
+  Timer* prev_ = nullptr;   // in a slot, or unsettled, a ring; in the heap, the left sibling, or the parent of a first child
+  Timer* next_ = nullptr;   // in a slot, or unsettled, a ring; in the heap, the right sibling
   Timer* child_ = nullptr;  // in the heap, the first child; in a slot, only an address to prefetch
-  int64_t deadline_ = 0;
+  int64_t deadline_ = 0;    // while unsettled, the delay
   uint64_t order_ : 54 = 0;      // how many were armed before it: a century at five million a second
   uint64_t place_ : 10 = kIdle;  // the slot, or one of the above
 };
@@ -76,6 +77,13 @@ class Timers {
 
   // Arms it, or moves it to another deadline. A deadline in the past fires at the next fire(), kNoDeadline never.
   void arm(Timer& timer, int64_t deadline_ns);
+
+  // Arms it `delay_ns` >= 0 after the point of time that the next settle() tells. One that is cancelled before costs
+  // neither a look at the clock nor a way through the wheel.
+  void arm_unsettled(Timer& timer, int64_t delay_ns);
+  bool unsettled() const { return unsettled_ != nullptr; }
+  // Before fire() and next_deadline().
+  void settle(int64_t now_ns);
 
   // Nothing happens when it is not armed.
   void cancel(Timer& timer) {
@@ -122,6 +130,8 @@ class Timers {
   void take_out(Timer& timer);
   void place(Timer& timer);
   void unlink(Timer& timer);
+  static void into_ring(Timer*& head, Timer& timer);
+  static void out_of_ring(Timer*& head, Timer& timer);
   int first_slot() const;
   int64_t start(int slot) const;
   bool drain(size_t& moves);
@@ -135,6 +145,7 @@ class Timers {
   int draining_ = kNoSlot;  // the slot that the position stands at, until it is empty
   size_t size_ = 0;
   uint64_t armed_total_ = 0;
+  Timer* unsettled_ = nullptr;  // a ring in the order of arrival
   Timer* heap_ = nullptr;  // all with a tick <= position_ are here, or in the slot that is being drained
   std::array<uint64_t, kLevels> occupied_{};
   std::array<Slot, kLevels * kSlots> slots_{};

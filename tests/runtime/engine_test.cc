@@ -52,6 +52,25 @@ TEST(Engine, OneEnterATurn) {
   EXPECT_EQ(loop.kernel.clock_reads, 1);
 }
 
+TEST(Engine, TimeoutsOfATurnShareALookAtTheClock) {
+  ScriptedLoop loop;
+  loop->run([]() -> Task<> {
+    for (int i = 0; i < 100; ++i) {
+      const absl::Status status = co_await timeout(absl::Seconds(1), yields(0));
+      EXPECT_TRUE(status.ok());
+    }
+  }());
+  EXPECT_EQ(loop.kernel.clock_reads, 1) << "work that ends in its turn needs no deadline";
+  loop->run([]() -> Task<> {
+    TaskGroup group;
+    for (int i = 0; i < 100; ++i) group.spawn(timeout(absl::Milliseconds(5), sleep_for(absl::InfiniteDuration())));
+    co_await group.join();
+  }());
+  // The turn that began them, and those that fire them.
+  EXPECT_LE(loop.kernel.clock_reads, 4);
+  EXPECT_EQ(loop->stats().timers, 0u);
+}
+
 // The system's, with a count of the looks at the clock.
 class CountingKernel final : public internal::Kernel {
  public:

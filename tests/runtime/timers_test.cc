@@ -414,5 +414,45 @@ TEST(TimersTest, ManyInOneSlotAreMovedInSteps) {
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
 }
 
+TEST(TimersTest, UnsettledOnesCountFromTheTimeThatSettlesThem) {
+  Timers timers(1'000);
+  std::vector<int> order;
+  const auto all = make_timers(6, &order);
+  timers.arm(*all[0], 5'050);
+  timers.arm_unsettled(*all[1], 100);
+  timers.arm_unsettled(*all[2], 100);
+  timers.arm_unsettled(*all[3], 10);
+  timers.arm_unsettled(*all[4], kNoDeadline);
+  timers.arm_unsettled(*all[5], 40);
+  EXPECT_EQ(timers.size(), 6u);
+  EXPECT_TRUE(timers.unsettled());
+  timers.cancel(*all[5]);  // before it is settled: out of the middle
+  EXPECT_FALSE(all[5]->armed());
+  timers.arm(*all[3], 6'000);  // another deadline, a settled one
+  timers.settle(5'000);
+  EXPECT_FALSE(timers.unsettled());
+  EXPECT_EQ(timers.next_deadline(), 5'050);
+  EXPECT_EQ(timers.fire(5'099, kNoBudget), 1u);
+  EXPECT_EQ(timers.fire(6'000, kNoBudget), 3u);
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_TRUE(all[4]->armed());
+  timers.cancel(*all[4]);
+  EXPECT_EQ(timers.size(), 0u);
+}
+
+TEST(TimersTest, AnUnsettledRingIsLeftFromBothEnds) {
+  Timers timers;
+  const auto all = make_timers(3, nullptr);
+  for (const auto& timer : all) timers.arm_unsettled(*timer, 1);
+  timers.cancel(*all[0]);
+  timers.cancel(*all[2]);
+  EXPECT_TRUE(timers.unsettled());
+  timers.cancel(*all[1]);
+  EXPECT_FALSE(timers.unsettled());
+  EXPECT_EQ(timers.size(), 0u);
+  timers.settle(7);
+  EXPECT_EQ(timers.next_deadline(), kNoDeadline);
+}
+
 }  // namespace
 }  // namespace weir::internal
