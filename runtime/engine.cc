@@ -81,13 +81,9 @@ LoopAnnex& Engine::annex() {
   return *annex_;
 }
 
-LoopControl* Engine::take_control() noexcept {
-  if (spare_control_ == 0) {
-    control_->retain(kControlBatch);
-    spare_control_ = kControlBatch;
-  }
-  --spare_control_;
-  return control_.get();
+void Engine::fetch_control() noexcept {
+  control_->retain(kControlBatch);
+  spare_control_ = kControlBatch;
 }
 
 int Engine::bind() noexcept {

@@ -141,7 +141,11 @@ class Engine {
   static void set_annex_factory(std::unique_ptr<LoopAnnex> (*factory)(Engine&)) noexcept;
 
   // A number of references to the control block that cost no atomic operation: roots take and give them back here.
-  LoopControl* take_control() noexcept;
+  LoopControl* take_control() noexcept {
+    if (spare_control_ == 0) [[unlikely]] fetch_control();
+    --spare_control_;
+    return control_.get();
+  }
   void give_control() noexcept { ++spare_control_; }
   // Any thread: to the engine whose loop runs here, if the reference is to its block; else it is released.
   static void give_back_control(LoopControl* control) noexcept {
@@ -161,6 +165,7 @@ class Engine {
  private:
   class WakeUp;
 
+  void fetch_control() noexcept;
   void cancel_roots() noexcept;
   void end_work() noexcept;
   bool quiet() noexcept;

@@ -26,7 +26,8 @@ JoinStateBase::~JoinStateBase() {
   if (control_ != nullptr) Engine::give_back_control(control_);
 }
 
-void JoinStateBase::begin(std::coroutine_handle<> entry, Suspension* before_start, std::string_view name, bool shielded) {
+std::coroutine_handle<> JoinStateBase::begin(std::coroutine_handle<> entry, Suspension* before_start, std::string_view name,
+                                             bool shielded) {
   Engine* const engine = thread_state.engine;
   if (engine == nullptr) {
     destroy();
@@ -34,6 +35,7 @@ void JoinStateBase::begin(std::coroutine_handle<> entry, Suspension* before_star
   }
   control_ = engine->take_control();
   start(*engine, entry, before_start, name, shielded);
+  return engine->root_end();
 }
 
 void JoinStateBase::note_failure(const std::exception_ptr& failure) noexcept {

@@ -52,8 +52,8 @@ class JoinStateBase : public Root, private InboxNode {
   JoinStateBase() = default;
   ~JoinStateBase();
 
-  // Enters this thread's loop; see Root::start(). LookupError without one: then the state is destroyed.
-  void begin(std::coroutine_handle<> entry, Suspension* before_start, std::string_view name, bool shielded);
+  // Enters this thread's loop; see Root::start(). Gives root_end(). LookupError without a loop: then the state is destroyed.
+  std::coroutine_handle<> begin(std::coroutine_handle<> entry, Suspension* before_start, std::string_view name, bool shielded);
   void note_failure(const std::exception_ptr& failure) noexcept;
   void end() noexcept;  // the task has ended, its result is there
   virtual void destroy() noexcept = 0;

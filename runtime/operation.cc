@@ -7,8 +7,6 @@
 
 namespace weir::internal {
 
-Operation::Operation(Waits waits, Descriptor* descriptor) noexcept : descriptor_(descriptor), waits_(waits) {}
-
 void Operation::start(Engine& engine) noexcept {
   engine_ = &engine;
   engine.submissions().start(*this);

@@ -52,7 +52,7 @@ class Operation : public Suspension {
   // never wait for admission.
   enum class Waits : bool { kForDevice, kForPeer };
 
-  explicit Operation(Waits waits, Descriptor* descriptor = nullptr) noexcept;
+  explicit Operation(Waits waits, Descriptor* descriptor = nullptr) noexcept : descriptor_(descriptor), waits_(waits) {}
   ~Operation() = default;
 
   // Hands it to the loop; complete() follows.

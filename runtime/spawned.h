@@ -30,9 +30,9 @@ class SpawnedTask final : public JoinState<R>, private Suspension {
 
   void begin(std::string_view name, bool shielded) {
     const auto frame = TaskAccess::frame(task_);
-    JoinStateBase::begin(frame, this, name, shielded);
+    const auto root_end = JoinStateBase::begin(frame, this, name, shielded);
     if (TaskAccess::spent(task_)) [[unlikely]] return refuse();
-    frame.promise().continuation = this->root_end();
+    frame.promise().continuation = root_end;
   }
 
  private:

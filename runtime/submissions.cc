@@ -42,15 +42,11 @@ int Submissions::refused(int error) noexcept {
   return error == -EINTR || error == -EAGAIN || error == -EBUSY ? 0 : error;
 }
 
-bool Submissions::has_slot() noexcept {
-  if (filling_) return false;
-  if (ring_.has_slot()) return true;
+bool Submissions::make_slot() noexcept {
   copy_out();  // a kernel that says EBUSY wants room in the completion queue first
   enter(false, 0);
   return ring_.has_slot();
 }
-
-io_uring_sqe* Submissions::slot() noexcept { return has_slot() ? ring_.next_submission() : nullptr; }
 
 bool Submissions::admitted(const Operation& operation) const noexcept {
   return operation.waits_ == Operation::Waits::kForPeer || admitted_ < admitted_max_;
@@ -152,7 +148,7 @@ void Submissions::look_for_gaps() noexcept {
   has_gaps_ = !std::all_of(used.begin(), used.end(), [this](const UsedOpcode& opcode) { return ring_.supports(opcode.opcode); });
 }
 
-void Submissions::go_on() noexcept {
+void Submissions::give_slots() noexcept {
   while (Operation* operation = for_slot_.first()) {
     if (!has_slot()) return;
     for_slot_.remove(*operation);
@@ -262,25 +258,7 @@ io_uring_cqe Submissions::next_of_backlog() noexcept {
   return completion;
 }
 
-unsigned Submissions::reap(unsigned budget) noexcept {
-  unsigned told = 0;
-  for (; told < budget; ++told) {
-    // A copy, out of the queue: telling it may copy out more.
-    if (!backlog_.empty()) [[unlikely]] {
-      completed(next_of_backlog());
-    } else if (ring_.completions() != 0) {
-      const io_uring_cqe completion = ring_.peek(0);
-      ring_.advance(1);
-      completed(completion);
-    } else {
-      break;
-    }
-  }
-  completed_.add(told);
-  return told;
-}
-
-void Submissions::completed(const io_uring_cqe& completion) noexcept {
+[[gnu::always_inline]] inline void Submissions::completed(const io_uring_cqe& completion) noexcept {
   if (completion.user_data == 0) return;
   auto& operation = *reinterpret_cast<Operation*>(completion.user_data & ~kCancelTag);
   if (completion.user_data & kCancelTag) {
@@ -300,10 +278,29 @@ void Submissions::completed(const io_uring_cqe& completion) noexcept {
   finish(operation);
 }
 
+// A copy, out of the queue: telling it may copy out more.
+inline bool Submissions::next_completion(io_uring_cqe& completion) noexcept {
+  if (!backlog_.empty()) [[unlikely]] {
+    completion = next_of_backlog();
+    return true;
+  }
+  if (ring_.completions() == 0) return false;
+  completion = ring_.peek(0);
+  ring_.advance(1);
+  return true;
+}
+
+unsigned Submissions::reap(unsigned budget) noexcept {
+  unsigned told = 0;
+  for (io_uring_cqe completion; told < budget && next_completion(completion); ++told) completed(completion);
+  completed_.add(told);
+  return told;
+}
+
 void Submissions::finish(Operation& operation) noexcept {
   live_.subtract();
   operation.state_ = Operation::State::kDone;
-  if (to_cancel_.empty()) {
+  if (operation.cancel_wanted_ && to_cancel_.empty()) [[unlikely]] {
     timers_.cancel(cancel_timer_);
     cancel_pause_ns_ = kCancelPauseMin_ns;
   }

@@ -45,7 +45,9 @@ class Submissions {
   void fell_back(Fallback& fallback) noexcept;
 
   // Gives slots to what waits for them; after each reap.
-  void go_on() noexcept;
+  void go_on() noexcept {
+    if (!for_slot_.empty() || !for_admission_.empty()) [[unlikely]] give_slots();
+  }
 
   // Tells the operations what the kernel has completed. At most `budget`; the number told.
   unsigned reap(unsigned budget) noexcept;
@@ -111,8 +113,11 @@ class Submissions {
   io_uring_cqe next_of_backlog() noexcept;
   void completed(const io_uring_cqe& completion) noexcept;
   void copy_out() noexcept;
-  bool has_slot() noexcept;
-  io_uring_sqe* slot() noexcept;
+  bool next_completion(io_uring_cqe& completion) noexcept;
+  void give_slots() noexcept;
+  bool make_slot() noexcept;
+  bool has_slot() noexcept { return !filling_ && (ring_.has_slot() || make_slot()); }
+  io_uring_sqe* slot() noexcept { return has_slot() ? ring_.next_submission() : nullptr; }
 
   Ring& ring_;
   Timers& timers_;
