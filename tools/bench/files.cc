@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
@@ -39,13 +40,21 @@ BenchFile::BenchFile(int extra_flags) {
   if (!written || fd_ < 0) throw std::system_error(error, std::generic_category(), path);
 }
 
+std::shared_ptr<const BenchFile> BenchFile::get(int extra_flags) {
+  static std::map<int, std::weak_ptr<const BenchFile>> files;
+  std::weak_ptr<const BenchFile>& known = files[extra_flags];
+  std::shared_ptr<const BenchFile> file = known.lock();
+  if (file == nullptr) known = file = std::shared_ptr<const BenchFile>(new BenchFile(extra_flags));
+  return file;
+}
+
 BenchFile::~BenchFile() { close(fd_); }
 
 namespace {
 
 class Reads final : public Side {
  public:
-  Reads(unsigned depth, bool registered, int extra_flags) : depth_(depth), source_(extra_flags) {
+  Reads(unsigned depth, bool registered, int extra_flags) : depth_(depth), source_(BenchFile::get(extra_flags)) {
     if (registered) pool_.emplace(BufferPool::create(*loop_, {.count = depth, .size = kBlockBytes}).value());
   }
 
@@ -72,7 +81,7 @@ class Reads final : public Side {
         static_cast<std::byte*>(std::aligned_alloc(kBlockBytes, kBlockBytes)), std::free);
     const absl::Span<std::byte> bytes(block.get(), kBlockBytes);
     for (uint64_t i = 0; i < count; ++i) {
-      const absl::StatusOr<size_t> got = co_await file_.read_at(bytes, source_.random_offset(random_));
+      const absl::StatusOr<size_t> got = co_await file_.read_at(bytes, source_->random_offset(random_));
       if (!got.ok() || *got != kBlockBytes) throw std::runtime_error("a read has failed");
     }
   }
@@ -80,14 +89,14 @@ class Reads final : public Side {
   Task<> read_registered(uint64_t count) {
     Buffer block = co_await pool_->acquire();
     for (uint64_t i = 0; i < count; ++i) {
-      const absl::StatusOr<size_t> got = co_await file_.read_at(block, source_.random_offset(random_));
+      const absl::StatusOr<size_t> got = co_await file_.read_at(block, source_->random_offset(random_));
       if (!got.ok() || *got != kBlockBytes) throw std::runtime_error("a read has failed");
     }
   }
 
   const unsigned depth_;
-  BenchFile source_;
-  File file_ = File::from_fd(::dup(source_.fd()), "bench");
+  const std::shared_ptr<const BenchFile> source_;
+  File file_ = File::from_fd(::dup(source_->fd()), "bench");
   std::minstd_rand random_;
   std::unique_ptr<Loop> loop_ = make_loop();
   std::optional<BufferPool> pool_;

@@ -14,7 +14,7 @@ namespace {
 
 class Reads final : public Side {
  public:
-  Reads(unsigned depth, bool registered, int extra_flags) : depth_(depth), registered_(registered), file_(extra_flags) {
+  Reads(unsigned depth, bool registered, int extra_flags) : depth_(depth), registered_(registered), file_(BenchFile::get(extra_flags)) {
     memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kBlockBytes, kBlockBytes * depth)));
     if (!registered_) return;
     std::vector<iovec> blocks;
@@ -58,16 +58,16 @@ class Reads final : public Side {
   void read(unsigned index) {
     io_uring_sqe* entry = ring_.entry();
     if (registered_) {
-      io_uring_prep_read_fixed(entry, file_.fd(), block(index), kBlockBytes, file_.random_offset(random_), static_cast<int>(index));
+      io_uring_prep_read_fixed(entry, file_->fd(), block(index), kBlockBytes, file_->random_offset(random_), static_cast<int>(index));
     } else {
-      io_uring_prep_read(entry, file_.fd(), block(index), kBlockBytes, file_.random_offset(random_));
+      io_uring_prep_read(entry, file_->fd(), block(index), kBlockBytes, file_->random_offset(random_));
     }
     entry->user_data = index;
   }
 
   const unsigned depth_;
   const bool registered_;
-  BenchFile file_;
+  const std::shared_ptr<const BenchFile> file_;
   std::unique_ptr<std::byte, Free> memory_;
   std::minstd_rand random_;
   Ring ring_;
