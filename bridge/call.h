@@ -39,7 +39,7 @@ namespace internal {
 enum class CallKind : bool { kDetached, kAttached };
 
 // Shared by the Call and the executor. Counted.
-class CallStateBase : public Job, public InboxNode {
+class CallStateBase : public Job, public InboxNode, public RecycledMemory {
  public:
   CallStateBase(Executor* executor, CallKind kind, bool wants_stop);
   CallStateBase(const CallStateBase&) = delete;
@@ -48,9 +48,6 @@ class CallStateBase : public Job, public InboxNode {
   // On a loop: hands the job to the executor. Throws PoolClosed, and what a loop without executor throws.
   void submit();
   bool lazy() const noexcept { return word_.lazy(); }
-
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
-  static void operator delete(void* state, std::size_t size) noexcept { free_frame(state, size); }
 
   // --- the awaiting task, on the loop
   void begin_await();  // std::logic_error when another loop submitted it, or it was awaited before

@@ -1,8 +1,7 @@
 // Memory of coroutine frames (and of other records that come and go with calls), and their destruction.
 //
-//   void* operator new(size_t size) { return weir::internal::allocate_frame(size); }          // in a promise type
-//   void operator delete(void* frame, size_t size) { weir::internal::free_frame(frame, size); }
-//   destroy_frame(handle);                                                                    // not handle.destroy()
+//   class Promise : public RecycledMemory { … };      // its coroutine's frames
+//   destroy_frame(handle);                            // not handle.destroy()
 //
 // Threads: any. A frame may be freed on another thread than the one that allocated it: it joins that thread's list.
 // Cost: 2 ns for a pair that finds a recycled frame, no atomics. Each thread keeps, for each class of 64 bytes up to
@@ -73,6 +72,17 @@ inline void free_frame(void* memory, size_t size) noexcept {
   list.first = new (memory) FrameCache::FreeFrame{list.first};
   --list.room;
 }
+
+// A base of what is made of such memory: the promise of a coroutine, for its frame, or a record.
+class RecycledMemory {
+ public:
+  static void* operator new(size_t size) { return allocate_frame(size); }
+  static void operator delete(void* memory, size_t size) noexcept { free_frame(memory, size); }
+
+ protected:
+  RecycledMemory() = default;
+  ~RecycledMemory() = default;
+};
 
 inline constexpr int kNestedDestroyMax = 64;
 

@@ -4,7 +4,6 @@
 
 #include <concepts>
 #include <coroutine>
-#include <cstddef>
 #include <exception>
 #include <functional>
 #include <string_view>
@@ -21,11 +20,8 @@ namespace weir::internal {
 
 // A spawned Task. Its frame goes when it has ended, whoever keeps the handle; the result moves over here.
 template <class R>
-class SpawnedTask final : public JoinState<R>, private Suspension {
+class SpawnedTask final : public JoinState<R>, public RecycledMemory, private Suspension {
  public:
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
-  static void operator delete(void* memory, std::size_t size) noexcept { free_frame(memory, size); }
-
   explicit SpawnedTask(Task<R> task) noexcept : task_(std::move(task)) {}
 
   void begin(std::string_view name, bool shielded) {
@@ -81,11 +77,8 @@ class Spawned {
 };
 
 template <class R>
-class SpawnedPromiseBase : public JoinState<R> {
+class SpawnedPromiseBase : public JoinState<R>, public RecycledMemory {
  public:
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
-  static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
-
   std::suspend_always initial_suspend() const noexcept { return {}; }
   class FinalAwaiter {
    public:

@@ -16,7 +16,6 @@
 
 #include <concepts>
 #include <coroutine>
-#include <cstddef>
 #include <exception>
 #include <utility>
 
@@ -34,11 +33,8 @@ namespace internal {
 [[noreturn]] void throw_task_is_spent();
 struct TaskAccess;
 
-class TaskPromiseBase {
+class TaskPromiseBase : public RecycledMemory {
  public:
-  static void* operator new(std::size_t size) { return allocate_frame(size); }
-  static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
-
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
   class FinalAwaiter {
