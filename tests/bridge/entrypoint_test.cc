@@ -3,16 +3,19 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <functional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "weir/tests/testing/child_process.h"
 #include "weir/weir.h"
 
 // A program that is given up leaves its threads behind on purpose.
@@ -177,6 +180,68 @@ TEST(Entrypoint, P01_ThePoolsSize) {
   const Ended wrong = from_environment("many");
   EXPECT_GE(wrong.status, 4);
   EXPECT_NE(wrong.errors.find("WEIR_POOL_SIZE=many"), std::string::npos);
+}
+
+TEST(Entrypoint, P01_WhichSizesTheEnvironmentMaySay) {
+  const auto errors_of = [](const std::string& text) {
+    return in_child([&text] {
+      ::setenv("WEIR_POOL_SIZE", text.c_str(), 1);
+      return entrypoint(nothing());  // makes no pool
+    }).errors;
+  };
+  EXPECT_EQ(errors_of(""), "");
+  EXPECT_EQ(errors_of(std::to_string(ThreadPool::kSizeMax)), "");
+  EXPECT_NE(errors_of(std::to_string(ThreadPool::kSizeMax + 1)), "");
+}
+
+TEST(Entrypoint, CancelledByNobodyIsOneLineAndOne) {
+  const Ended ended = in_child([] {
+    return entrypoint([]() -> Task<> {
+      throw Cancelled();
+      co_return;
+    }());
+  });
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_EQ(ended.errors, "weir: the program was cancelled\n");
+}
+
+TEST(Entrypoint, AnOddExceptionIsOneLineAndOne) {
+  const Ended ended = in_child([] {
+    return entrypoint([]() -> Task<> {
+      throw 7;
+      co_return;
+    }());
+  });
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_EQ(ended.errors, "weir: the program ended with an exception of an unknown type\n");
+}
+
+TEST(Entrypoint, WithoutALoopItSaysWhy) {
+  const Ended ended = in_child([] {
+    if (!testing::refuse_system_call(__NR_io_uring_setup, ENOSYS)) return testing::kCannotTry;
+    return entrypoint(give(3));
+  });
+  if (ended.status == testing::kCannotTry) GTEST_SKIP();
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_NE(ended.errors.find("io_uring_setup"), std::string::npos) << ended.errors;
+}
+
+// The watchdog ends what runs on after the end of main(), too, and the loop itself has no patience that ends before.
+TEST(Entrypoint, E07_WhatIsLeftAtTheEndIsGivenUp) {
+  const Ended ended = in_child([] {
+    return entrypoint({.shutdown_timeout = absl::Milliseconds(20)}, []() -> Task<int> {
+      if (internal::BridgeAnnex::of(*internal::thread_state.engine).patience() != absl::InfiniteDuration()) co_return 3;
+      static std::atomic<bool> running{false};
+      const auto f = threaded([] {
+        running = true;
+        for (;;) ::pause();
+      });
+      f().detach();
+      while (!running) co_await yield();
+      co_return 0;
+    }());
+  });
+  EXPECT_EQ(ended.status, 70);
 }
 
 TEST(Entrypoint, RunRethrows) {

@@ -234,5 +234,28 @@ TEST(Generator, MovesToAnotherThreadBetweenItems) {
   EXPECT_EQ(rest, (std::vector<int>{1, 2, 3}));
 }
 
+// What the body threw is its catcher's alone.
+class Failure : public std::runtime_error {
+ public:
+  explicit Failure(std::shared_ptr<int> own) : std::runtime_error("failure"), own_(std::move(own)) {}
+
+ private:
+  std::shared_ptr<int> own_;
+};
+
+Generator<int> fail_with(std::shared_ptr<int> own) {
+  throw Failure(std::move(own));
+  co_yield 0;
+}
+
+TEST(Generator, KeepsNothingOfAnExceptionThatWasThrown) {
+  auto held = std::make_shared<int>(1);
+  const std::weak_ptr<int> watch = held;
+  Generator<int> items = fail_with(std::move(held));
+  EXPECT_THROW((void)items.begin(), Failure);
+  EXPECT_TRUE(watch.expired());
+  EXPECT_TRUE(items.begin() == items.end());
+}
+
 }  // namespace
 }  // namespace weir

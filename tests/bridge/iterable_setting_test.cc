@@ -47,6 +47,8 @@ TEST(Iterable, T14_TheDefaultOfThreadedGenerators) {
   for (const char* unbounded : {"0", "-3"}) {
     EXPECT_EQ(testing::exit_status_of([unbounded] { return says(items_ahead(unbounded) > 1025); }), 0) << unbounded;
   }
+  EXPECT_EQ(testing::exit_status_of([] { return says(is_limit(items_ahead("1"), 1)); }), 0);
+  EXPECT_EQ(testing::exit_status_of([] { return says(is_limit(items_ahead(""), 1024)); }), 0);
   EXPECT_EQ(testing::exit_status_of([] { return says(is_limit(items_ahead("many"), 1024)); }), 0);  // and a line on stderr
 }
 

@@ -1,6 +1,5 @@
 // Pools where the system gives no thread.
 #include <gtest/gtest.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -44,34 +43,13 @@ namespace weir {
 namespace {
 
 using testing::Gate;
+using testing::NoNewThreads;
 
 #if WEIR_RECYCLE_FRAMES
 constexpr bool kSeesRecords = true;
 #else
 constexpr bool kSeesRecords = false;
 #endif
-
-// While it lives, threads with the default attributes cannot be made: no address space has room for their stacks.
-class NoNewThreads {
- public:
-  NoNewThreads() {
-    pthread_getattr_default_np(&before_);
-    pthread_attr_t huge;
-    pthread_attr_init(&huge);
-    EXPECT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 47), 0);
-    EXPECT_EQ(pthread_setattr_default_np(&huge), 0);
-    pthread_attr_destroy(&huge);
-  }
-  NoNewThreads(const NoNewThreads&) = delete;
-  NoNewThreads& operator=(const NoNewThreads&) = delete;
-  ~NoNewThreads() {
-    pthread_setattr_default_np(&before_);
-    pthread_attr_destroy(&before_);
-  }
-
- private:
-  pthread_attr_t before_;
-};
 
 // What is done before the n-th record is made, n from 0.
 class BeforeRecord {

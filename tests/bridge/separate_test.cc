@@ -42,6 +42,25 @@ Task<> names() {
 
 TEST(Separate, S02_ThreadsAreNamed) { run(names()); }
 
+TEST(Separate, S02_EqualArgumentsAreOneExecutor) {
+  const auto executor = [](std::string_view name, bool detach) { return &internal::separate_threads(name, detach); };
+  EXPECT_EQ(executor("one", true), executor("one", true));
+  EXPECT_NE(executor("one", true), executor("one", false));
+  EXPECT_NE(executor("one", true), executor("two", true));
+  EXPECT_FALSE(executor("one", true)->waited_for());
+  EXPECT_TRUE(executor("one", false)->waited_for());
+}
+
+Task<> stays_within_its_limit() {
+  IteratorWrapperSeparate it([](Sink<int>& sink) {
+    for (int i = 0;; ++i) sink.put(i);
+  }, {.max_size = 2});
+  EXPECT_EQ(co_await it.next(), 0);
+  while (it.stats().producer_sleeps == 0) co_await yield();
+  EXPECT_LE(it.stats().put, 1u + 2u);
+}
+TEST(Separate, S12_AStreamHasItsLimit) { run(stays_within_its_limit()); }
+
 Task<> fails() {
   const auto failing = threaded_separate([]() -> int { throw std::runtime_error("no"); });
   EXPECT_THROW(co_await failing(), std::runtime_error);

@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <thread>
 
 #include "weir/tests/testing/loop.h"
+#include "weir/tests/testing/own_threads.h"
 #include "weir/tests/testing/threads.h"
 #include "weir/weir.h"
 
@@ -62,6 +67,45 @@ TEST(Termination, ASecondInstanceCatchesNothing) {
     EXPECT_EQ(handler_of(SIGINT), old);
     co_return;
   }());
+}
+
+TEST(Termination, ASecondInstanceLeavesTheSignalsToTheFirst) {
+  run([]() -> Task<> {
+    Event first_told, second_told;
+    const auto tell = [](int, void* event) { static_cast<Event*>(event)->set(); };
+    const internal::TerminationSignals first(LoopHandle::current(), tell, &first_told);
+    const internal::TerminationSignals second(LoopHandle::current(), tell, &second_told);
+    ::raise(SIGTERM);
+    co_await first_told.wait();
+    EXPECT_FALSE(second_told.is_set());
+  }());
+}
+
+TEST(Termination, SystemCallsThatASignalInterruptsGoOn) {
+  run([]() -> Task<> {
+    const internal::TerminationSignals signals(LoopHandle::current(), [](int, void*) {}, nullptr);
+    for (const int signal : {SIGINT, SIGTERM}) {
+      struct sigaction action = {};
+      ::sigaction(signal, nullptr, &action);
+      EXPECT_NE(action.sa_flags & SA_RESTART, 0);
+    }
+    co_return;
+  }());
+}
+
+TEST(Watchdog, WaitsForCenturies) {
+  auto loop = tests::make_loop();
+  const LoopHandle handle = loop->handle();
+  loop.reset();  // nobody is asked what runs
+  internal::Watchdog watchdog(absl::Nanoseconds(INT64_MAX));
+  watchdog.start(handle);
+  const auto others_sleep = [] {
+    for (const pid_t thread : testing::list_threads("")) {
+      if (thread != ::getpid() && !testing::is_asleep(thread)) return false;
+    }
+    return true;
+  };
+  while (!others_sleep()) std::this_thread::yield();
 }
 
 TEST(Watchdog, LetsGoOfWhatEndsInTime) {

@@ -1,9 +1,12 @@
-// The threads of this process, as the kernel lists them.
+// The threads of this process, as the kernel lists them; and a time in which no more of them can be made.
 #pragma once
 
+#include <gtest/gtest.h>
+#include <pthread.h>
 #include <sys/types.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -40,5 +43,27 @@ inline bool all_asleep(std::string_view prefix) {
   const std::vector<pid_t> threads = list_threads(prefix);
   return std::all_of(threads.begin(), threads.end(), is_asleep);
 }
+
+// While it lives, threads with the default attributes cannot be made: no address space has room for their stacks.
+class NoNewThreads {
+ public:
+  NoNewThreads() {
+    pthread_getattr_default_np(&before_);
+    pthread_attr_t huge;
+    pthread_attr_init(&huge);
+    EXPECT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 47), 0);
+    EXPECT_EQ(pthread_setattr_default_np(&huge), 0);
+    pthread_attr_destroy(&huge);
+  }
+  NoNewThreads(const NoNewThreads&) = delete;
+  NoNewThreads& operator=(const NoNewThreads&) = delete;
+  ~NoNewThreads() {
+    pthread_setattr_default_np(&before_);
+    pthread_attr_destroy(&before_);
+  }
+
+ private:
+  pthread_attr_t before_;
+};
 
 }  // namespace weir::testing
