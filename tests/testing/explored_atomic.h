@@ -60,9 +60,9 @@ struct View {
 };
 
 // What mutate() leaves out.
-inline constexpr const char* kNothingNew = "load tells nothing new";
-inline constexpr const char* kNoComparison = "exchange without a comparison";
-inline constexpr const char* kNoAnswer = "exchange tells nothing new";
+inline constexpr char kNothingNew[] = "load tells nothing new";
+inline constexpr char kNoComparison[] = "exchange without a comparison";
+inline constexpr char kNoAnswer[] = "exchange tells nothing new";
 
 enum class Access : uint8_t { kLoad, kStore, kModify, kFailure };
 
