@@ -65,7 +65,9 @@ bool CallStateBase::give_up() noexcept {
 
 void CallStateBase::run() noexcept {
   if (!word_.take()) return hand_back();
-  if (!control_->gone()) {
+  if (control_->refuses_jobs()) {
+    fail(std::make_exception_ptr(PoolClosed("weir: the loop ended before the job began")));
+  } else {
     const CurrentLoopScope loop(control_);
     const ContextScope context(context_);
     try {

@@ -5,6 +5,9 @@
 // which hands out what is there, first come first served, and asks for the next one if somebody still waits.
 // A second node tells the loop of the close, once, if a put_async() has asked for it (channel_room.h).
 //
+// Several tasks that read see the items in their order: who has an item in hand resumes before those with a later one, as
+// ready tasks run first in, first out.
+//
 // A put_async() that waits gets the room of the item that is taken next: the loop puts its item there, before it tells the
 // senders of the room. After a take the channel is in the engine's list of idle hooks, once, so that senders do not sleep
 // beside room while the loop sleeps.
@@ -264,6 +267,7 @@ class ChannelState final : public InboxNode, public LoopBound, public IdleHook, 
   IntrusiveList<Getter, &Getter::previous, &Getter::following> getters_;
   IntrusiveList<Putter, &Putter::previous, &Putter::following> putters_;
   bool noticing_ = false;            // a notice was asked for and has not arrived
+  unsigned in_hand_ = 0;             // getters that have their item, or the end, and have not resumed
   bool here_ = false;                // in the annex's list
   bool hooked_ = false;              // in the engine's list
   unsigned ready_in_a_row_ = 0;      // items that were there at once
@@ -274,18 +278,21 @@ template <class T>
 class ChannelState<T>::Getter final : public Suspension, public Timer {
  public:
   Getter(ChannelState& state, absl::Duration limit) noexcept : state_(state), limit_(limit) {}
-  ~Getter() = default;
+  ~Getter() { let_go(); }
 
   bool await_ready() {
     Root::current().throw_if_interrupted();
     state_.bind();
     state_.try_get(item_, ended_);
-    return (item_ || ended_) && ++state_.ready_in_a_row_ < kChannelReadyMax;
+    return (item_ || ended_) && state_.in_hand_ == 0 && ++state_.ready_in_a_row_ < kChannelReadyMax;
   }
   void await_suspend(std::coroutine_handle<> point) {
     root_ = thread_state.root;
     state_.ready_in_a_row_ = 0;
-    if (item_ || ended_) return root_->engine().yield(*root_, point);
+    if (item_ || ended_) {
+      hold();
+      return root_->engine().yield(*root_, point);
+    }
     root_->wait(point, *this);
     if (limit_ > absl::ZeroDuration() && limit_ != absl::InfiniteDuration()) {
       root_->engine().timers().arm(*this, deadline_after(root_->engine(), limit_));
@@ -295,6 +302,7 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
   }
   // nullopt at the end. Where T's move throws, the item is lost with it, in the task that wanted it.
   std::optional<T> await_resume() {
+    let_go();
     if (item_) {
       if constexpr (kBoxed) {
         return std::optional<T>(std::move(**item_));
@@ -313,10 +321,22 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
  private:
   friend class ChannelState;
 
-  // item_ and ended_ are there.
+  // item_ or ended_ is there.
   void receive() noexcept {
     root_->engine().timers().cancel(*this);
+    hold();
     root_->ready();
+  }
+  // Until it resumes, who takes a later item resumes behind it. The channel may be dropped meanwhile.
+  void hold() noexcept {
+    holds_ = true;
+    ++state_.in_hand_;
+    state_.retain();
+  }
+  void let_go() noexcept {
+    if (!std::exchange(holds_, false)) return;
+    --state_.in_hand_;
+    state_.release();
   }
   void cancel() noexcept override {
     given_up_ = true;
@@ -340,6 +360,7 @@ class ChannelState<T>::Getter final : public Suspension, public Timer {
   bool ended_ = false;
   bool late_ = false;
   bool given_up_ = false;
+  bool holds_ = false;
 };
 
 // A put_async() that waits for room.

@@ -200,6 +200,53 @@ Task<> several_readers() {
 }
 TEST(Channel, C15_SeveralReadersShareTheItems) { run(several_readers()); }
 
+// Readers that share a channel on one loop, seen together, get the items in the order in which they were put.
+Task<> order_of_several_readers(size_t max_size) {
+  constexpr int kItems = 3000;
+  Channel channel({.max_size = max_size});
+  std::thread producer([sender = channel.sender()] {
+    for (int i = 0; i < kItems; ++i) sender.put(i);
+    sender.close();
+  });
+  std::vector<int> seen;
+  const auto read = [&]() -> Task<> {
+    while (auto item = co_await channel.next()) seen.push_back(*item);
+  };
+  co_await gather(read(), read(), read());
+  producer.join();
+  EXPECT_EQ(seen.size(), size_t{kItems});
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+TEST(Channel, C15_SeveralReadersSeeTheItemsInTheirOrder) {
+  for (const size_t max_size : {0, 1, 3, 100}) run(order_of_several_readers(max_size));
+}
+// The same of items that are all there, where readers have to let others run.
+Task<> order_of_what_is_there() {
+  Channel channel;
+  for (int i = 0; i < 3000; ++i) channel.put(i);
+  channel.close();
+  std::vector<int> seen;
+  const auto read = [&]() -> Task<> {
+    while (auto item = co_await channel.next()) seen.push_back(*item);
+  };
+  co_await gather(read(), read(), read());
+  EXPECT_EQ(seen.size(), 3000u);
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+TEST(Channel, C15_SeveralReadersOfAFullChannelSeeTheItemsInTheirOrder) { run(order_of_what_is_there()); }
+
+// A channel is dropped while a reader has an item in hand and has not resumed.
+Task<> drop_with_an_item_in_hand() {
+  std::optional<Channel> channel(std::in_place);
+  auto getting = spawn(channel->get());
+  co_await tests::settle();
+  channel->put(1);
+  while (channel->stats().got == 0) co_await yield();
+  channel.reset();
+  EXPECT_EQ(co_await getting, 1);
+}
+TEST(Channel, C12_AnItemInHandOutlivesTheChannel) { run(drop_with_an_item_in_hand()); }
+
 Task<> others_run() {
   Channel channel;
   for (int i = 0; i < 100'000; ++i) channel.put(i);

@@ -186,6 +186,27 @@ TEST(LoopAnnex, S08_D20_OnAForeignPoolARunningJobOutlivesTheLoopAndQueuedOnesAre
   pool.shutdown();
 }
 
+// A pool that the loop shares goes on, but begins no job of a loop that has come to the end of its queued ones.
+TEST(LoopAnnex, D20_N18_OnAForeignPoolQueuedJobsAreNotBegunBeforeTheLoopIsGone) {
+  ThreadPool pool({.size = 1});
+  FromThreadChannel<int> channel;  // closed in the same step
+  Gate began;
+  pool.submit([&began, sender = channel.sender()] {
+    began.open();
+    while (!sender.is_closed()) std::this_thread::yield();
+  });
+  began.wait();
+  std::atomic<int> ran = 0;
+  run([](ThreadPool& workers, FromThreadChannel<int>& bound, std::atomic<int>& count) -> Task<> {
+    bound.put(1);
+    EXPECT_EQ(co_await bound.get(), 1);
+    const auto f = threaded([&count] { ++count; }).on(workers);
+    for (int i = 0; i < 10; ++i) f().detach();
+  }(pool, channel, ran));
+  pool.shutdown();
+  EXPECT_EQ(ran, 0);
+}
+
 // Nobody waits for a job that was withdrawn while it was queued, the end of its loop neither.
 TEST(LoopAnnex, D20_AWithdrawnJobDoesNotKeepItsLoop) {
   ThreadPool pool({.size = 1});
