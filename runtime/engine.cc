@@ -268,6 +268,7 @@ void Engine::shut_down() noexcept {
   thread_state.engine = before;
   thread_state.root = root_before;
   control_->set_own_thread(false);
+  control_->end_reports();
   shut_down_ = true;
 }
 

@@ -73,7 +73,9 @@ bool LoopControl::push(InboxNode& node) noexcept {
 }
 
 void LoopControl::report(std::exception_ptr failure, std::string_view task) const noexcept {
-  if (report_ != nullptr) return report_(std::move(failure), task, report_user_);
+  if (report_ != nullptr && !reports_ended_.load(std::memory_order_acquire)) {  // pairs with end_reports()
+    return report_(std::move(failure), task, report_user_);
+  }
   const std::string text = describe(std::move(failure));
   std::fprintf(stderr, "weir: unhandled exception in task '%.*s': %s\n", static_cast<int>(task.size()), task.data(),
                text.c_str());

@@ -56,7 +56,8 @@ class LoopControl {
   // Whether the calling thread is that one, also between two runs: whoever waits here for the loop waits for ever.
   bool on_own_thread() const noexcept;
 
-  // Reports an exception that nobody awaits, on the calling thread.
+  // Reports an exception that nobody awaits, on the calling thread; on stderr once the loop is gone, as then
+  // on_unhandled_user may be gone, too.
   void report(std::exception_ptr failure, std::string_view task) const noexcept;
 
   using Report = void (*)(std::exception_ptr, std::string_view task, void* user) noexcept;
@@ -64,6 +65,7 @@ class LoopControl {
     report_ = function;
     report_user_ = user;
   }
+  void end_reports() noexcept { reports_ended_.store(true, std::memory_order_release); }  // pairs with report()
 
   Inbox& inbox() noexcept { return inbox_; }
   int eventfd() const noexcept { return eventfd_; }
@@ -77,6 +79,7 @@ class LoopControl {
   const int eventfd_;
   Report report_ = nullptr;  // null: one line on stderr
   void* report_user_ = nullptr;
+  std::atomic<bool> reports_ended_{false};
   std::atomic<bool> refuses_jobs_{false};
   alignas(64) Inbox inbox_;  // written with each push: on a cache line of its own
   alignas(64) std::atomic<int> references_{1};

@@ -5,7 +5,10 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -184,6 +187,28 @@ TEST(LoopAnnex, S08_D20_OnAForeignPoolARunningJobOutlivesTheLoopAndQueuedOnesAre
   while (pool.stats().done < 3) std::this_thread::yield();
   EXPECT_EQ(ended.value(), 1);
   pool.shutdown();
+}
+
+// What is dropped behind the end of its loop is not reported to a hook that may be gone with the loop.
+TEST(LoopAnnex, T02_AFailureThatIsDroppedAfterTheLoopGoesToStderr) {
+  std::optional<Call<void>> kept;
+  {
+    std::atomic<int> reported = 0;
+    LoopOptions options;
+    options.on_unhandled = [](std::exception_ptr, std::string_view, void* user) noexcept { ++*static_cast<std::atomic<int>*>(user); };
+    options.on_unhandled_user = &reported;
+    auto loop = tests::make_loop(options);
+    loop->run([](std::optional<Call<void>>& call) -> Task<> {
+      call.emplace(threaded([] { throw std::runtime_error("nobody awaits it"); })());
+      co_return;
+    }(kept));
+    loop.reset();
+    EXPECT_EQ(reported, 0);
+  }
+  ::testing::internal::CaptureStderr();
+  kept.reset();
+  const std::string text = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("weir: unhandled exception in task 'threaded': "), std::string::npos) << text;
 }
 
 // A pool that the loop shares goes on, but begins no job of a loop that has come to the end of its queued ones.
