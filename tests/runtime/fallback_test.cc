@@ -82,6 +82,91 @@ TEST(Fallback, TheTableKnowsWhatOldKernelsHave) {
 
 // --- each request by itself
 
+// Remembers the calls, and makes none.
+class RecordingKernel final : public internal::Kernel {
+ public:
+  int system_call(long number, const internal::SystemCallArguments& arguments) noexcept override {
+    number_ = number;
+    values_ = arguments.values;
+    return 7;
+  }
+  int get_flags(int) noexcept override { return O_NONBLOCK | O_APPEND; }
+  int set_flags(int fd, int flags) noexcept override {
+    flags_of_ = fd;
+    flags_ = flags;
+    return 0;
+  }
+
+  long number_ = 0;
+  std::array<long, 6> values_{};
+  int flags_of_ = -1;
+  int flags_ = -1;
+};
+
+// Each argument goes where the system call has it, as io_uring_enter(2) lists them.
+TEST(Fallback, EachArgumentComesToItsPlace) {
+  constexpr int kFd = 3, kAddress = 4096, kLength = 5, kOffset = 6, kFlags = 0x300;
+  io_uring_sqe entry{};
+  entry.fd = kFd;
+  entry.addr = kAddress;
+  entry.len = kLength;
+  entry.off = kOffset;
+  entry.rw_flags = kFlags;  // one word for all requests
+  class Expected {
+   public:
+    int opcode;
+    long number;
+    std::array<long, 6> values;
+  };
+  const Expected all[] = {
+      {IORING_OP_OPENAT, SYS_openat, {kFd, kAddress, kFlags | O_NONBLOCK, kLength}},
+      {IORING_OP_STATX, SYS_statx, {kFd, kAddress, kFlags, kLength, kOffset}},
+      {IORING_OP_READ, SYS_pread64, {kFd, kAddress, kLength, kOffset}},
+      {IORING_OP_READ_FIXED, SYS_pread64, {kFd, kAddress, kLength, kOffset}},
+      {IORING_OP_WRITE, SYS_pwrite64, {kFd, kAddress, kLength, kOffset}},
+      {IORING_OP_WRITE_FIXED, SYS_pwrite64, {kFd, kAddress, kLength, kOffset}},
+      {IORING_OP_READV, SYS_preadv, {kFd, kAddress, kLength, kOffset}},
+      {IORING_OP_WRITEV, SYS_pwritev, {kFd, kAddress, kLength, kOffset}},
+      {IORING_OP_FALLOCATE, SYS_fallocate, {kFd, kLength, kOffset, kAddress}},
+      {internal::kOpFtruncate, SYS_ftruncate, {kFd, kOffset}},
+      {IORING_OP_RENAMEAT, SYS_renameat2, {kFd, kAddress, kLength, kOffset, kFlags}},
+      {IORING_OP_UNLINKAT, SYS_unlinkat, {kFd, kAddress, kFlags}},
+      {IORING_OP_MKDIRAT, SYS_mkdirat, {kFd, kAddress, kLength}},
+      {IORING_OP_SYMLINKAT, SYS_symlinkat, {kAddress, kFd, kOffset}},
+      {IORING_OP_LINKAT, SYS_linkat, {kFd, kAddress, kLength, kOffset, kFlags}},
+      {IORING_OP_SHUTDOWN, SYS_shutdown, {kFd, kLength}},
+  };
+  for (const Expected& expected : all) {
+    const internal::UsedOpcode* const used = internal::used_opcode(expected.opcode);
+    ASSERT_NE(used, nullptr) << expected.opcode;
+    RecordingKernel kernel;
+    EXPECT_EQ(used->blocking(entry, kernel), 7) << used->name;
+    EXPECT_EQ(kernel.number_, expected.number) << used->name;
+    EXPECT_EQ(kernel.values_, expected.values) << used->name;
+  }
+  for (const auto& [flags, number] : {std::pair<unsigned, long>(IORING_FSYNC_DATASYNC, SYS_fdatasync), {0u, SYS_fsync}}) {
+    entry.fsync_flags = flags;
+    RecordingKernel kernel;
+    EXPECT_EQ(internal::used_opcode(IORING_OP_FSYNC)->blocking(entry, kernel), 7);
+    EXPECT_EQ(kernel.number_, number);
+    EXPECT_EQ(kernel.values_, (std::array<long, 6>{kFd}));
+  }
+}
+
+// A file is opened without waiting for the other end of a FIFO, and then is as it was asked for.
+TEST(Fallback, AnOpenedFileBlocksUnlessItWasAskedNotTo) {
+  io_uring_sqe entry{};
+  RecordingKernel kernel;
+  const internal::UsedOpcode& open = *internal::used_opcode(IORING_OP_OPENAT);
+  EXPECT_EQ(open.blocking(entry, kernel), 7);
+  EXPECT_EQ(kernel.flags_of_, 7);
+  EXPECT_EQ(kernel.flags_, O_APPEND);
+  kernel.flags_of_ = -1;
+  entry.open_flags = O_NONBLOCK;
+  EXPECT_EQ(open.blocking(entry, kernel), 7);
+  EXPECT_EQ(kernel.flags_of_, -1);
+}
+
 TEST(Fallback, EachBlockingFormDoesTheWork) {
   for (const internal::UsedOpcode& used : internal::used_opcodes()) {
     // Without IORING_OP_READ a loop cannot be woken.
