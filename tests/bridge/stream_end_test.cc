@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -130,6 +131,44 @@ Task<> waits_are_counted() {
   EXPECT_EQ(it.stats().reader_wakeups, 1u);
 }
 TEST(StreamEnd, I42_AWaitOfTheReaderIsCounted) { run(waits_are_counted()); }
+
+// --- what it reports
+
+Task<> see_the_end(IteratorWrapper<int>& it) {
+  const std::optional<int> end = co_await it.next();
+  EXPECT_FALSE(end.has_value());
+}
+
+// A producer that ends with an exception when its stream is closed.
+template <class Fail>
+std::vector<std::string> reports_of(Fail fail) {
+  testing::TestLoop loop;
+  loop.run([](Fail how) -> Task<> {
+    Gate began;
+    IteratorWrapper it([&how, &began](std::stop_token stop) -> std::vector<int> {
+      began.open();
+      Gate stopped;
+      const std::stop_callback told(stop, [&stopped] { stopped.open(); });
+      stopped.wait();
+      how();
+      return {};
+    });
+    auto next = spawn(see_the_end(it));
+    co_await tests::settle();
+    began.wait();
+    co_await it.close();
+    co_await std::move(next);
+  }(fail));
+  loop.destroy();
+  return loop.reports();
+}
+
+TEST(StreamEnd, N24_OnlyAnEchoOfTheEndIsNotReported) {
+  EXPECT_EQ(reports_of([] { throw std::runtime_error("no disk"); }), std::vector<std::string>{"threaded_iterable: no disk"});
+  EXPECT_EQ(reports_of([] { throw ChannelClosed("put"); }), std::vector<std::string>());
+  EXPECT_EQ(reports_of([] { throw LoopClosed("sync_await"); }), std::vector<std::string>());
+  EXPECT_EQ(reports_of([] { throw Cancelled(); }), std::vector<std::string>());
+}
 
 // --- what it refuses
 
@@ -323,9 +362,8 @@ class Bound final : public internal::LoopBound {
   int told = 0;
 };
 
-TEST(StreamEnd, WhatIsBoundToALoopIsToldOnce) {
-  internal::BridgeAnnex annex;
-  Bound stays, leaves, late;
+Task<> told_once(Bound& stays, Bound& leaves, Bound& late) {
+  internal::BridgeAnnex& annex = internal::BridgeAnnex::of(*internal::thread_state.engine);
   annex.add(stays);
   annex.add(leaves);
   EXPECT_TRUE(annex.remove(leaves));
@@ -336,7 +374,14 @@ TEST(StreamEnd, WhatIsBoundToALoopIsToldOnce) {
   annex.add(late);
   EXPECT_EQ(late.told, 1);
   EXPECT_FALSE(annex.remove(late));
+  co_return;
+}
+TEST(StreamEnd, WhatIsBoundToALoopIsToldOnce) {
+  Bound stays, leaves, late;
+  run(told_once(stays, leaves, late));
+  EXPECT_EQ(stays.told, 1);
   EXPECT_EQ(leaves.told, 0);
+  EXPECT_EQ(late.told, 1);
 }
 
 }  // namespace
