@@ -61,7 +61,9 @@ class WorkerGate {
       // relaxed: what it reads, or replaces, is as late as what the load has read. Nothing is published by it.
       if (!state_.compare_exchange_weak(state, next, std::memory_order_relaxed)) continue;
       if (!wake) return Call::kSpawn;
-      tickets_.fetch_add(1, std::memory_order_relaxed);  // a number: jobs travel through the queue
+      // relaxed: a number, jobs travel through the queue. There is no ticket without the exchange above, so who takes it
+      // changes state_ after that.
+      tickets_.fetch_add(1, std::memory_order_relaxed);
       Threads::wake(tickets_, 1);
       return Call::kWoken;
     }
