@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <memory>
 #include <thread>
@@ -57,6 +60,12 @@ TEST(OneWake, WakesAThread) {
     EXPECT_EQ(result, 1);
     other.join();
   }
+}
+
+TEST(SystemThreads, HaveTheHeavyFenceWhereTheKernelHasIt) {
+  const long commands = ::syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+  EXPECT_EQ(SystemThreads::has_heavy_fence(), commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0);
+  if (SystemThreads::has_heavy_fence()) SystemThreads::heavy_fence();
 }
 
 }  // namespace

@@ -1,12 +1,15 @@
 #include "weir/bridge/roll_call.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "weir/tests/testing/loop.h"
+#include "weir/tests/testing/own_threads.h"
 #include "weir/tests/testing/threads.h"
 #include "weir/weir.h"
 
@@ -54,6 +57,21 @@ TEST(RollCall, NamesTheTasksAndTheThreadsOfTheLoopsPool) {
   };
   weir::run(test());
   EXPECT_EQ(names.find("run, upload (x3), a task without a name; on threads: pool-"), 0u) << names;
+}
+
+// Asked before its end, which answers when no task is left.
+TEST(RollCall, ALoopWithoutTasksRunsNothing) {
+  auto loop = tests::make_loop();
+  std::atomic<pid_t> asking = 0;
+  std::string names;
+  std::thread thread([&, handle = loop->handle()] {
+    asking = ::gettid();
+    names = roll_call(handle, absl::InfiniteDuration());
+  });
+  while (asking == 0 || !testing::is_asleep(asking)) std::this_thread::yield();
+  loop.reset();
+  thread.join();
+  EXPECT_EQ(names, "nothing");
 }
 
 TEST(RollCall, NamesNoMoreThanTwenty) {

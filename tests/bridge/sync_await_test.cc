@@ -177,6 +177,28 @@ TEST(SyncAwait, W07_N08_ALoopThatGoesUnderTheCoroutine) {
   }
 }
 
+// The loop's end cancels the coroutine, which ends with a result all the same: that arrives.
+TEST(SyncAwait, W07_AResultThatComesWhileTheLoopGoes) {
+  auto loop = tests::make_loop();
+  const LoopHandle handle = loop->handle();
+  std::atomic<bool> began = false;
+  const auto stubborn = [&began]() -> Task<int> {
+    began = true;
+    Event never;
+    try {
+      co_await never.wait();
+    } catch (const Cancelled&) {
+    }
+    co_return 7;
+  };
+  std::thread thread([&] { EXPECT_EQ(sync_wait_coroutine(handle, stubborn), 7); });
+  loop->run([](std::atomic<bool>& there) -> Task<> {
+    while (!there) co_await yield();
+  }(began));
+  loop.reset();
+  thread.join();
+}
+
 TEST(SyncAwait, W08_WhereNoLoopIsKnown) {
   EXPECT_THROW(sync_await(twice, 1), LookupError);
   EXPECT_THROW(sync_await(twice(1)), LookupError);
