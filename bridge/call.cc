@@ -65,9 +65,7 @@ bool CallStateBase::give_up() noexcept {
 
 void CallStateBase::run() noexcept {
   if (!word_.take()) return hand_back();
-  if (control_->refuses_jobs()) {
-    fail(std::make_exception_ptr(PoolClosed("weir: the loop ended before the job began")));
-  } else {
+  if (!control_->gone()) {
     const CurrentLoopScope loop(control_);
     const ContextScope context(context_);
     try {

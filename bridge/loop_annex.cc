@@ -34,7 +34,6 @@ bool BridgeAnnex::remove(LoopBound& bound) noexcept {
 
 void BridgeAnnex::close() noexcept {
   closed_ = true;
-  thread_state.engine->control().refuse_jobs();
   while (LoopBound* bound = bound_.first()) {
     remove(*bound);
     bound->loop_goes();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "weir/bridge/futex.h"
@@ -169,7 +170,24 @@ void PoolCore::park() {
   desk_.park([this] { call_worker(); });
 }
 
+// What a free worker is about to take counts as begun: waits until it is, or all are busy. That takes a wake-up.
+void PoolCore::let_free_workers_begin() const {
+  const uint64_t submitted = submitted_.load(std::memory_order_relaxed);  // a count, of what was submitted before this close
+  for (;;) {
+    uint64_t gone = dropped_.load(std::memory_order_relaxed);
+    unsigned busy = 0;
+    for_each_record([&](const PoolThread& thread) {
+      const uint64_t started = thread.started.load(std::memory_order_relaxed);
+      gone += started;
+      if (started > thread.done.load(std::memory_order_relaxed)) ++busy;
+    });
+    if (gone >= submitted || busy >= size_) return;
+    std::this_thread::yield();
+  }
+}
+
 void PoolCore::close() {
+  let_free_workers_begin();
   for (Job* job = desk_.close(); job != nullptr;) {
     Job* const dropped = std::exchange(job, job->next);
     dropped_.fetch_add(1, std::memory_order_relaxed);

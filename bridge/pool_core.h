@@ -48,6 +48,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void call_worker();
   void spawn(bool spare);
   PoolThread& idle_record();
+  void let_free_workers_begin() const;
   void say_once(const std::string& line);
 
   template <class Visitor>

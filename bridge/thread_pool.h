@@ -118,8 +118,8 @@ class ThreadPool final : public Executor {
     }
   }
 
-  // Drops the queued jobs, here; lets running ones finish; returns when every thread has ended. Idempotent. Throws
-  // DeadlockError on the pool's own threads.
+  // Drops the queued jobs, here; lets running ones finish, and those that a free thread is about to take; returns when
+  // every thread has ended. Idempotent. Throws DeadlockError on the pool's own threads.
   void shutdown();
 
   // shutdown() in parts, for who must go on meanwhile: close() drops the queued jobs and does not wait; wait() is false

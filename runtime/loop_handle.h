@@ -44,10 +44,6 @@ class LoopControl {
   bool alive() const noexcept { return !going_.load(std::memory_order_acquire); }  // pairs with set_going()
   void set_going() noexcept { going_.store(true, std::memory_order_release); }     // pairs with alive()
 
-  // Its queued jobs are not begun any more: it has come to that step of its end.
-  bool refuses_jobs() const noexcept { return refuses_jobs_.load(std::memory_order_relaxed); }  // orders nothing but itself
-  void refuse_jobs() noexcept { refuses_jobs_.store(true, std::memory_order_relaxed); }
-
   // What is pushed is refused, for good. False may be old news.
   bool gone() const noexcept { return inbox_.closed(); }
 
@@ -80,7 +76,6 @@ class LoopControl {
   Report report_ = nullptr;  // null: one line on stderr
   void* report_user_ = nullptr;
   std::atomic<bool> reports_ended_{false};
-  std::atomic<bool> refuses_jobs_{false};
   alignas(64) Inbox inbox_;  // written with each push: on a cache line of its own
   alignas(64) std::atomic<int> references_{1};
   std::atomic<bool> going_{false};

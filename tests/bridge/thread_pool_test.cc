@@ -279,6 +279,18 @@ class CountedJob final : public Job {
   Counter& dropped_;
 };
 
+TEST(ThreadPool, P08_WhatAFreeThreadIsAboutToTakeRuns) {
+  for (int i = 0; i < testing::storm(100); ++i) {
+    std::atomic<int> ran = 0;
+    {
+      ThreadPool pool({.size = 2});
+      for (int job = 0; job < 2; ++job) pool.submit([&ran] { ++ran; });
+      if (i % 2 == 0) pool.shutdown();
+    }
+    EXPECT_EQ(ran, 2);
+  }
+}
+
 TEST(ThreadPool, P08_ShutdownDropsTheQueuedAndFinishesTheRunning) {
   Counter ran, dropped, started;
   Gate gate;

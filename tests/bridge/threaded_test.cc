@@ -69,6 +69,23 @@ TEST(Threaded, T02_DroppedAndDetachedCallsRunAllTheSame) {
   run(drop_calls(ran));
 }
 
+// Also where nothing comes behind them: a free worker's job counts as running, and the loop's end waits for it.
+Task<> leave_calls(std::atomic<int>& ran) {
+  auto f = threaded([&ran] { ++ran; });
+  f().detach();
+  {
+    const Call<void> dropped = f();
+  }
+  co_return;
+}
+TEST(Threaded, T02_T23_CallsForWhichAWorkerIsFreeRunThoughTheLoopEnds) {
+  for (int i = 0; i < testing::storm(100); ++i) {
+    std::atomic<int> ran = 0;
+    EXPECT_EQ(entrypoint({.pool_size = 2}, leave_calls(ran)), 0);
+    EXPECT_EQ(ran, 2);
+  }
+}
+
 struct Unhandled {
   Count reports;
   std::string message;
