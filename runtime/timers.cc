@@ -65,8 +65,9 @@ void Timers::take_out(Timer& timer) {
 }
 
 int64_t Timers::first_deadline() const {
-  const int slot = draining_ != kNoSlot ? draining_ : first_slot();
-  const int64_t in_wheel = slot != kNoSlot ? slots_[slot].earliest : kNoDeadline;
+  const int slot = first_slot();  // while one is drained, perhaps of a level below it
+  int64_t in_wheel = slot != kNoSlot ? slots_[slot].earliest : kNoDeadline;
+  if (draining_ != kNoSlot && slots_[draining_].head != nullptr) in_wheel = std::min(in_wheel, slots_[draining_].earliest);
   return heap_ != nullptr ? std::min(heap_->deadline_, in_wheel) : in_wheel;
 }
 

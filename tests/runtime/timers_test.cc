@@ -414,6 +414,24 @@ TEST(TimersTest, ManyInOneSlotAreMovedInSteps) {
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
 }
 
+TEST(TimersTest, WhatIsArmedWhileASlotIsHalfMovedCountsForTheNextDeadline) {
+  Timers timers(1);
+  constexpr int64_t kSecond = 1'000'000'000;
+  constexpr int64_t now = 17'300'000'000;  // in the first tenth of a slot of 17 s, which ends far behind it
+  const auto late = make_timers(5'000, nullptr);
+  for (const auto& timer : late) timers.arm(*timer, 30 * kSecond);
+  EXPECT_EQ(timers.fire(now, kNoBudget), 0u);
+  TestTimer soon;
+  timers.arm(soon, now + 10'000'000);
+  EXPECT_LE(timers.next_deadline(), soon.deadline());
+  timers.cancel(soon);
+  for (const auto& timer : late) timers.cancel(*timer);
+  timers.arm(soon, now + 20'000'000);
+  EXPECT_LE(timers.next_deadline(), soon.deadline()) << "a slot that was emptied counts no more";
+  EXPECT_GT(timers.next_deadline(), now);
+  timers.cancel(soon);
+}
+
 TEST(TimersTest, UnsettledOnesCountFromTheTimeThatSettlesThem) {
   Timers timers(1'000);
   std::vector<int> order;
