@@ -111,13 +111,17 @@ Kernel& current_kernel() noexcept {
 OwnedDescriptor::OwnedDescriptor(int fd, Descriptor::Kind kind)
     : descriptor_(Descriptor::create(fd, kind, current_kernel())) {}
 
-Task<absl::Status> OwnedDescriptor::close(std::string what) {
-  Descriptor* const descriptor = std::exchange(descriptor_, nullptr);
+namespace {
+
+Task<absl::Status> close_owned(OwnedDescriptor owned, std::string what) {
+  Descriptor* const descriptor = owned.get_or_null();
   if (descriptor == nullptr) co_return absl::OkStatus();
-  absl::Status status = co_await descriptor->close(what);
-  descriptor->release();
-  co_return status;
+  co_return co_await descriptor->close(what);
 }
+
+}  // namespace
+
+Task<absl::Status> OwnedDescriptor::close(std::string what) { return close_owned(std::move(*this), std::move(what)); }
 
 int OwnedDescriptor::release() {
   if (descriptor_ == nullptr) return -1;

@@ -76,5 +76,21 @@ TEST(Pipe, ClosingAndCancellingEndARead) {
   });
 }
 
+TEST(Pipe, ACloseMayOutliveItsOwner) {
+  on_loop([]() -> Task<> {
+    auto pipe = std::make_unique<Pipe>(Pipe::create().value());
+    const int fd = pipe->writer.fd();
+    auto closing = spawn(pipe->writer.close());
+    EXPECT_EQ(pipe->writer.fd(), -1) << "from the call on";
+    pipe.reset();
+    EXPECT_TRUE((co_await closing).ok());
+    EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
+    auto unawaited = std::make_unique<Pipe>(Pipe::create().value());
+    const int other = unawaited->writer.fd();
+    { const Task<absl::Status> dropped = unawaited->writer.close(); }
+    EXPECT_EQ(::fcntl(other, F_GETFD), -1);
+  });
+}
+
 }  // namespace
 }  // namespace weir
