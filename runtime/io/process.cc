@@ -21,35 +21,43 @@ namespace {
 // Takes the end of a child that nobody waits for any more, and closes its pidfd. Deletes itself.
 class Reaper final : public InboxNode, public Operation {
  public:
-  // `home`: the loop that waits for the end if none runs on this thread.
-  static void take(int pidfd, Kernel& kernel, const ControlRef& home) {
-    auto* reaper = new Reaper(pidfd, kernel);
+  // `killed`: its end is near; else it may be any time away, and at the loop's end it is left alone. `home`: the loop that
+  // waits for the end if none runs on this thread.
+  static void take(int pidfd, bool killed, Kernel& kernel, const ControlRef& home) {
+    auto* reaper = new Reaper(pidfd, killed, kernel);
     if (reaper->ended(false)) return;
     if (thread_state.engine != nullptr) return reaper->start(*thread_state.engine);
-    if (!home->push(*reaper)) reaper->ended(true);
+    if (!home->push(*reaper)) reaper->complete();
   }
 
  private:
-  Reaper(int pidfd, Kernel& kernel) noexcept : Operation(Waits::kForPeer), kernel_(kernel), pidfd_(pidfd) {}
+  Reaper(int pidfd, bool killed, Kernel& kernel) noexcept
+      : Operation(Waits::kForPeer), kernel_(kernel), pidfd_(pidfd), killed_(killed) {}
   ~Reaper() = default;
 
   bool fill(io_uring_sqe& entry) noexcept override {
     io_uring_prep_poll_add(&entry, pidfd_, POLLIN);
     return true;
   }
-  void complete() noexcept override { ended(true); }  // it was killed: at the latest it ends now
+  void complete() noexcept override {
+    if (!ended(killed_)) let_go();
+  }
   void deliver() noexcept override { start(*thread_state.engine); }
 
   bool ended(bool wait) noexcept {
     siginfo_t end;
     if (kernel_.reap_child(pidfd_, wait, &end) >= 0 && end.si_pid == 0) return false;
+    let_go();
+    return true;
+  }
+  void let_go() noexcept {
     kernel_.close(pidfd_);
     delete this;
-    return true;
   }
 
   Kernel& kernel_;
   const int pidfd_;
+  const bool killed_;
 };
 
 }  // namespace
@@ -77,8 +85,11 @@ class Child final : public Descriptor {
   // As kill(2). Until its end is taken the number is the child's, and no other's.
   int signal(int number) const noexcept {
     if (end_ || lost_) return -ESRCH;
-    return leads_group_ ? kernel().signal_group(pid_, number) : kernel().signal_child(fd(), number);
+    const int result = leads_group_ ? kernel().signal_group(pid_, number) : -ESRCH;
+    return result == -ESRCH ? kernel().signal_child(fd(), number) : result;  // a leader may have left its group
   }
+  // No other's to wait for: closed, dropped or released.
+  bool gone() const noexcept { return lost_ || closing(); }
 
   // Takes the end if it has come. 0, or what waitid(2) failed with: ECHILD when somebody else took it.
   int reap() noexcept {
@@ -91,15 +102,15 @@ class Child final : public Descriptor {
 
  private:
   ~Child() override {
-    const bool forked = thread_state.engine != nullptr && thread_state.engine->ring().in_forked_child();
-    if (end_ || lost_ || forked) return;
-    signal(SIGKILL);
-    Reaper::take(give_up(), kernel(), home_);
+    if (end_ || lost_ || kernel().process() != process_) return;
+    const bool killed = signal(SIGKILL) >= 0;
+    Reaper::take(give_up(), killed, kernel(), home_);
   }
 
   const std::string name_;
   const ControlRef home_;
   const int pid_;
+  const int process_ = kernel().process();
   const bool leads_group_;
   const bool kill_on_cancel_;
   bool lost_ = false;  // no longer weir's to end: released, or reaped by somebody else
@@ -114,7 +125,7 @@ Task<absl::StatusOr<ExitStatus>> end_of(ChildRef child) {
   while (!child->end()) {
     int result = co_await descriptor_operation(
         *child, [](io_uring_sqe* sqe, int fd) noexcept { io_uring_prep_poll_add(sqe, fd, POLLIN); });
-    if (result >= 0 && !child->end()) result = child->reap();
+    if (result >= 0 && !child->end()) result = child->gone() ? -ECANCELED : child->reap();
     if (result < 0) co_return errno_status(-result, child->what("wait"));
   }
   co_return *child->end();
@@ -128,8 +139,7 @@ Task<absl::StatusOr<ExitStatus>> wait_for(ChildRef child) {
     if (!child->kill_on_cancel()) throw;
   }
   if (end) co_return *std::move(end);
-  child->signal(SIGKILL);
-  {
+  if (child->signal(SIGKILL) != -EPERM) {  // another user's now: it ends when it likes
     const CancelScope mask(Root::current(), CancelScope::Kind::kMask);
     end = co_await end_of(child);
   }
@@ -138,7 +148,7 @@ Task<absl::StatusOr<ExitStatus>> wait_for(ChildRef child) {
 
 Task<absl::Status> close_child(OwnedDescriptor owned, ChildRef child) {
   const CancelScope mask(Root::current(), CancelScope::Kind::kMask);
-  child->signal(SIGKILL);
+  if (child->signal(SIGKILL) == -EPERM) co_return errno_status(EPERM, child->what("kill"));
   const absl::StatusOr<ExitStatus> end = co_await end_of(child);
   const absl::Status closed = co_await owned.close(child->what("close"));
   co_return end.ok() ? closed : end.status();

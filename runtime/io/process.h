@@ -14,7 +14,8 @@
 //
 // Threads: spawn(), wait() and the pipes on a loop's thread; it may be dropped on any thread.
 // Cancelling: spawn() is not interrupted. A wait() that is cancelled kills the child, waits for its end, and then unwinds;
-// with kill_on_cancel off it leaves the child alone.
+// with kill_on_cancel off it leaves the child alone, and so it does when the child may not be killed (it runs as another
+// user): close() is then kPermissionDenied.
 // Errors: a Status that names operation, program and errno, that of the exec too.
 // Cost: the loop stands still while the program is loaded (about a millisecond; the parent's memory is not copied), and a
 // descriptor for as long as the Process lives. A pipe that nobody reads stops the child once 64 KiB are in it.

@@ -264,6 +264,46 @@ TEST(Process, CloseKillsAndWaits) {
   });
 }
 
+TEST(Process, AForkedChildLeavesItAlone) {
+  auto loop = Loop::create().value();
+  std::optional<Process> child(loop->run(start(words("cat"), streams(ChildStream::pipe(), ChildStream::null()))));
+  const pid_t forked = ::fork();
+  if (forked == 0) {
+    child.reset();
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(forked, &status, 0), forked);
+  const auto end = [](Process& cat) -> Task<> {
+    (void)co_await cat.input().close();
+    const absl::StatusOr<ExitStatus> ended = co_await cat.wait();
+    EXPECT_TRUE(ended.ok() && ended->ok()) << ended.status();
+  };
+  loop->run(end(*child));
+}
+
+// A child that runs as somebody else, as one does behind sudo.
+class Untouchable final : public internal::Kernel {
+ public:
+  int signal_child(int, int) noexcept override { return -EPERM; }
+};
+
+TEST(Process, OneThatMayNotBeKilledIsNotWaitedFor) {
+  Untouchable kernel;
+  auto loop = internal::LoopAccess::create(internal::Ring::create({}).value(), kernel, {}).value();
+  const auto body = []() -> Task<pid_t> {
+    Process child = co_await start(words("sleep 1000"), quiet());
+    const pid_t pid = child.pid();
+    EXPECT_EQ((co_await timeout(absl::Milliseconds(1), child.wait())).status().code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ((co_await child.close()).code(), absl::StatusCode::kPermissionDenied);
+    co_return pid;
+  };
+  const pid_t pid = loop->run(body());
+  loop.reset();
+  EXPECT_EQ(::kill(pid, SIGKILL), 0);
+  EXPECT_EQ(::waitpid(pid, nullptr, 0), pid) << "nobody's to reap but its parent's";
+}
+
 TEST(Process, ReleaseLetsItLive) {
   on_loop([]() -> Task<> {
     pid_t pid = 0;
