@@ -60,6 +60,7 @@ void put_back(const sigset_t& signals, Kernel& kernel) noexcept {
   for (int signal = 1; signal < _NSIG; ++signal) {
     if (!::sigismember(&signals, signal)) continue;
     Blocked& blocked = blocked_here[static_cast<std::size_t>(signal)];
+    if (blocked.sets == 0) continue;  // of a thread that has ended, whose identifier this one got
     if (--blocked.sets == 0 && !blocked.before) ::sigaddset(&freed, signal);
   }
   kernel.change_signal_mask(SIG_UNBLOCK, &freed, nullptr);
@@ -121,6 +122,7 @@ Task<absl::StatusOr<Signal>> next_of(SignalsRef signals) {
     const int events = co_await descriptor_operation(
         *signals, [](io_uring_sqe* sqe, int fd) noexcept { io_uring_prep_poll_add(sqe, fd, POLLIN); });
     if (events < 0) co_return errno_status(-events, "poll signalfd");
+    if (signals->closing()) co_return errno_status(ECANCELED, "poll signalfd");
     // Not through the ring: a worker of the kernel would not see the signals that were sent to this thread alone.
     signalfd_siginfo raw;
     const int result = signals->kernel().read_signal(signals->fd(), &raw);
@@ -141,6 +143,7 @@ Task<absl::Status> close_signals(OwnedDescriptor descriptor, SignalsRef signals)
 SignalSet::SignalSet(internal::SignalDescriptor* descriptor) noexcept : descriptor_(descriptor) {}
 
 absl::StatusOr<SignalSet> SignalSet::create(absl::Span<const int> signals) {
+  if (signals.empty()) return absl::InvalidArgumentError("SignalSet: no signals to wait for");
   sigset_t set;
   ::sigemptyset(&set);
   for (const int signal : signals) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -156,6 +157,25 @@ TEST(SignalSet, ClosingEndsWhoWaits) {
   });
 }
 
+// Both polls end at once; the first to run takes the signal and closes.
+TEST(SignalSet, ClosedByTheReaderThatGotTheSignal) {
+  on_loop([]() -> Task<> {
+    SignalSet signals = SignalSet::create({SIGUSR1}).value();
+    const auto read = [](SignalSet& from) -> Task<absl::Status> {
+      const absl::StatusOr<Signal> got = co_await from.next();
+      if (got.ok()) EXPECT_TRUE((co_await from.close()).ok());
+      co_return got.status();
+    };
+    auto first = spawn(read(signals));
+    auto second = spawn(read(signals));
+    co_await yield();
+    EXPECT_EQ(::kill(::getpid(), SIGUSR1), 0);
+    const absl::StatusCode codes[] = {(co_await first).code(), (co_await second).code()};
+    EXPECT_EQ(std::min(codes[0], codes[1]), absl::StatusCode::kOk);
+    EXPECT_EQ(std::max(codes[0], codes[1]), absl::StatusCode::kCancelled);
+  });
+}
+
 TEST(SignalSet, DroppedOnAnotherThreadPutsThisOnesMaskBack) {
   on_loop([]() -> Task<> {
     auto signals = std::make_unique<SignalSet>(SignalSet::create({SIGUSR1}).value());
@@ -170,6 +190,7 @@ TEST(SignalSet, RefusesWhatNobodyCanTake) {
       EXPECT_EQ(SignalSet::create({signal}).status().code(), absl::StatusCode::kInvalidArgument) << signal;
     }
     EXPECT_EQ(SignalSet::create({SIGKILL}).status().message(), "SignalSet: 9: nobody can take this signal");
+    EXPECT_EQ(SignalSet::create({}).status().code(), absl::StatusCode::kInvalidArgument) << "next() would wait for ever";
     co_return;
   });
 }
