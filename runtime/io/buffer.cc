@@ -211,6 +211,11 @@ BufferPool::Acquire BufferPool::acquire() {
   return Acquire(*store_);
 }
 
+BufferPool::Acquire::Acquire(internal::PoolStore& store) noexcept : store_(&store) { store.retain(); }
+BufferPool::Acquire::~Acquire() {
+  if (store_ != nullptr) store_->release();
+}
+
 bool BufferPool::Acquire::Awaiter::await_ready() {
   may_go_on();
   store_.check_usable();

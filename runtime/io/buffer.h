@@ -114,7 +114,10 @@ class BufferPool {
 
   class [[nodiscard("acquire() does nothing until it is awaited")]] Acquire {
    public:
-    explicit Acquire(internal::PoolStore& store) noexcept : store_(&store) {}
+    explicit Acquire(internal::PoolStore& store) noexcept;
+    Acquire(Acquire&& other) noexcept : store_(std::exchange(other.store_, nullptr)) {}
+    Acquire& operator=(Acquire&&) = delete;
+    ~Acquire();
 
     class Awaiter final : public internal::Waiter {
      public:
@@ -132,7 +135,7 @@ class BufferPool {
     Awaiter operator co_await() const noexcept { return Awaiter(*store_); }
 
    private:
-    internal::PoolStore* store_;
+    internal::PoolStore* store_;  // one reference: the pool may go before it is awaited
   };
 
   // Waits for a free block. A pool that was moved from, another loop's pool, one whose loop is gone: std::logic_error.

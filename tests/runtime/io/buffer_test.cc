@@ -300,6 +300,15 @@ TEST(BufferPool, DroppedOnAnotherThreadItTellsWhoWaits) {
   }(pool));
 }
 
+TEST(BufferPool, MayGoBeforeItsAcquireIsAwaited) {
+  on_loop([]() -> Task<> {
+    auto pool = std::make_unique<BufferPool>(BufferPool::create(Loop::current(), {.count = 1, .size = 64}).value());
+    auto acquiring = spawn(pool->acquire());
+    pool.reset();
+    EXPECT_THROW((void)co_await acquiring, std::logic_error);
+  });
+}
+
 TEST(BufferPool, BelongsToOneLoop) {
   auto mine = make_loop();
   auto other = make_loop();
