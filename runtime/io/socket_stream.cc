@@ -151,12 +151,14 @@ Task<absl::Status> shut_down(ConnectionRef connection, int how) {
 }
 
 Task<absl::Status> set_option_of(ConnectionRef connection, int level, int name, absl::Span<const std::byte> value) {
+  if (connection->closing()) co_return connection->failed("setsockopt", -ECANCELED);
   const int result = connection->kernel().set_option(connection->fd(), level, name, value.data(), static_cast<socklen_t>(value.size()));
   if (result < 0) co_return connection->failed("setsockopt", result);
   co_return absl::OkStatus();
 }
 
 Task<absl::Status> set_option_of(ConnectionRef connection, int level, int name, int value) {
+  if (connection->closing()) co_return connection->failed("setsockopt", -ECANCELED);
   co_return set_socket_option(connection->fd(), connection->kernel(), level, name, value, connection->peer().to_string());
 }
 

@@ -73,7 +73,9 @@ TEST(Tcp, Echoes) {
     const auto end = co_await stream->read(writable_bytes(answer));
     EXPECT_EQ(end.value(), 0u);
     co_await server;
+    auto late = stream->set_no_delay();
     EXPECT_TRUE((co_await stream->close()).ok());
+    EXPECT_EQ((co_await std::move(late)).code(), absl::StatusCode::kCancelled);
     EXPECT_TRUE((co_await stream->close()).ok());
     EXPECT_EQ(stream->fd(), -1);
   });
