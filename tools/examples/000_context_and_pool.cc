@@ -41,12 +41,11 @@ weir::Task<> meet(int threads) {
 namespace pool {  // 000-15
 
 void program(const examples::Arguments&) {
+  weir::ThreadPool thread_pool({.size = 4});  // outlives the loop that uses it
   auto loop = weir::Loop::create();
   if (!loop.ok()) throw std::runtime_error(std::string(loop.status().message()));
-  weir::ThreadPool thread_pool({.size = 4});
   (*loop)->set_default_executor(&thread_pool);
   (*loop)->run(meet(4));
-  loop->reset();  // before its pool
 }
 
 }  // namespace pool
