@@ -37,14 +37,17 @@ weir::Generator<std::string> blocking_generator() {
   for (;;) co_yield "data";
 }
 
-weir::Task<> main() {
-  weir::IteratorWrapperSeparate items(blocking_generator, {.max_size = 5});
+weir::Task<> take_hundred(weir::IteratorWrapper<std::string>& items) {
   int count = 0;
   while (co_await items.next()) {
     if (++count >= 100) break;
   }
-  co_await items.close();
   print(count, "items");
+}
+
+weir::Task<> main() {
+  weir::IteratorWrapperSeparate items(blocking_generator, {.max_size = 5});
+  co_await weir::with(std::move(items), take_hundred);
 }
 
 }  // namespace separate

@@ -26,10 +26,12 @@ weir::Generator<std::string> read_lines(std::string path) {
 
 const auto read_large_file = weir::threaded_iterable(read_lines);
 
-weir::Task<> main(examples::Arguments arguments) {
-  auto lines = read_large_file(arguments.empty() ? "/etc/hosts" : arguments[0]);
+weir::Task<> print_all(weir::IteratorWrapper<std::string>& lines) {
   while (auto line = co_await lines.next()) print(*line);
-  co_await lines.close();
+}
+
+weir::Task<> main(examples::Arguments arguments) {
+  co_await weir::with(read_large_file(arguments.empty() ? "/etc/hosts" : arguments[0]), print_all);
 }
 
 }  // namespace read_large_file
