@@ -67,7 +67,7 @@ const std::map<std::string, std::string>& outcomes() {
       {"001-12", "3 True\n"},
       {"001-13", "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n"},
       {"001-14", "[0, 1, 2, 3, 4]\n"},
-      {"001-15", "{'key': 'value', 'processed': 'yes'}\n"},
+      {"001-15", "{'key': 'value', 'processed': True}\n"},
       {"001-16", "async_arg1awaited_arg2\n"},
       {"001-17", "['data', 'data from specific loop']\n"},
       {"001-18", "Processing report for alice\n"},

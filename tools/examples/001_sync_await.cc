@@ -2,6 +2,7 @@
 #include "weir/tools/examples/example.h"
 
 #include <thread>
+#include <variant>
 
 #include "absl/time/clock.h"
 #include "weir/weir.h"
@@ -14,7 +15,7 @@ using examples::seconds;
 
 namespace basic_calls {  // 001-15
 
-using Data = std::map<std::string, std::string>;
+using Data = std::map<std::string, std::variant<std::string, bool>>;
 
 Data blocking_operation() {
   absl::SleepFor(seconds(0.01));
@@ -23,7 +24,7 @@ Data blocking_operation() {
 
 weir::Task<Data> async_api_call(Data data) {
   co_await weir::sleep_for(seconds(0.01));  // stands for I/O on the loop
-  data["processed"] = "yes";
+  data["processed"] = true;
   co_return data;
 }
 
@@ -38,7 +39,7 @@ const auto mixed_sync_async_work = weir::threaded([] {
 
 weir::Task<> main() {
   const Data result = co_await mixed_sync_async_work();
-  check(result == Data{{"key", "value"}, {"processed", "yes"}});
+  check(result == Data{{"key", "value"}, {"processed", true}});
   print(result);
 }
 

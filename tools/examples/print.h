@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 namespace examples {
@@ -28,6 +29,11 @@ std::string shown(Number number) {
     if (number == std::floor(number)) text << ".0";
   }
   return text.str();
+}
+
+template <class... T>
+std::string shown(const std::variant<T...>& item) {
+  return std::visit([](const auto& value) { return shown(value); }, item);
 }
 
 template <class T>
