@@ -154,15 +154,15 @@ class Connections final : public Side {
   pid_t child_ = -1;
 };
 
-// A round has `items_min` at least: small sizes are repeated.
+// A round has `items_min` at least: small sizes are repeated. Each of the `size` comes to `items_of_each` items at once.
 void add_row(Rows& rows, uint64_t items_min, const std::string& name, const std::string& what, uint64_t size_max,
-             const std::function<MakeSide(uint64_t size)>& side) {
+             const std::function<MakeSide(uint64_t size)>& side, uint64_t items_of_each) {
   for (uint64_t size = 100; size <= size_max; size *= 10) {
     Row row;
     row.name = absl::StrCat("grow/", name, "/", size);
     row.what = what;
     row.sides = {{"weir", side(size)}};
-    row.count = std::max(size, items_min);
+    row.count = std::max(size * items_of_each, items_min);
     row.rounds = 9;
     rows.push_back(std::move(row));
   }
@@ -173,7 +173,9 @@ void add_row(Rows& rows, uint64_t items_min, const std::string& name, const std:
 void add_grow_rows(Rows& rows, const Settings& settings) {
   const auto add = [&rows, items_min = settings.quick ? uint64_t{10'000} : uint64_t{100'000}](
                        const std::string& name, const std::string& what, uint64_t size_max,
-                       const std::function<MakeSide(uint64_t size)>& side) { add_row(rows, items_min, name, what, size_max, side); };
+                       const std::function<MakeSide(uint64_t size)>& side, uint64_t items_of_each = 1) {
+    add_row(rows, items_min, name, what, size_max, side, items_of_each);
+  };
   add("spawn", "a task spawned and joined", 1'000'000, [](uint64_t size) { return repeated(size, spawn_all); });
   add("timer", "a timer armed and cancelled", 1'000'000, timers_alone);
   add("post", "a post", 1'000'000, [](uint64_t size) { return repeated(size, post_all); });
@@ -183,7 +185,7 @@ void add_grow_rows(Rows& rows, const Settings& settings) {
     return on_loop([size](uint64_t count) -> Task<> {
       for (uint64_t done = 0; done < count; done += size * kItemsOfEach) co_await read_streams(size);
     });
-  });
+  }, kItemsOfEach);
   add("item", "an item of one stream that has so many", 1'000'000, [](uint64_t size) { return repeated(size, read_stream); });
 }
 
