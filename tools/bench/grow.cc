@@ -83,6 +83,7 @@ class Connections final : public Side {
     if (!listener.ok()) throw std::runtime_error(std::string(listener.status().message()));
     std::vector<int> clients(size);
     child_ = ::fork();
+    if (child_ < 0) throw std::runtime_error("fork");  // else nobody would ever connect
     if (child_ == 0) {
       ::close(control_);  // else it would never see its end
       be_the_clients(listener->local_address(), clients, control[1]);
