@@ -126,8 +126,9 @@ Task<std::string> compare(std::string what, std::vector<Candidate> candidates, L
   std::vector<std::vector<Sample>> samples(services.size());
   for (int turn = 0; turn < kTurns; ++turn) {
     for (size_t i = 0; i < services.size(); ++i) {
-      const Sample sample = co_await ask(services[i].second, generator);
-      samples[i].push_back(sample);
+      const size_t next = turn % 2 == 0 ? i : services.size() - 1 - i;  // nobody is always the first
+      const Sample sample = co_await ask(services[next].second, generator);
+      samples[next].push_back(sample);
     }
   }
   for (size_t i = 0; i < services.size(); ++i) {
