@@ -88,6 +88,22 @@ TEST(CommandReader, ReadsArraysAndLinesFromPieces) {
   }
 }
 
+TEST(CommandReader, ReadsOnWhereManyLinesWere) {
+  std::string text;
+  for (int i = 0; i < 5'000; ++i) text += "ECHO some text\r\n*1\r\n$4\r\nPING\r\nECHO more\n";
+  for (const size_t piece : {size_t{7}, size_t{4096}, text.size()}) {
+    CommandReader reader;
+    std::vector<std::string> names;
+    for (size_t at = 0; at < text.size(); at += piece) {
+      reader.feed(absl::string_view(text).substr(at, piece));
+      while (const CommandReader::Command* command = reader.next()) names.emplace_back(command->at(0));
+      ASSERT_FALSE(reader.broken()) << piece;
+    }
+    ASSERT_EQ(names.size(), 15'000u) << piece;
+    for (size_t i = 0; i < names.size(); ++i) ASSERT_EQ(names[i], i % 3 == 1 ? "PING" : "ECHO") << i;
+  }
+}
+
 TEST(CommandReader, RefusesWhatIsNoCommand) {
   for (const std::string& text : {std::string("*x\r\n"), std::string(100'000, 'a'), std::string(100'000, 'a') + "\n"}) {
     CommandReader reader;

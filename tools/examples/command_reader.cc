@@ -1,5 +1,7 @@
 #include "weir/tools/examples/command_reader.h"
 
+#include <utility>
+
 #include "absl/strings/str_split.h"
 
 namespace examples {
@@ -24,8 +26,16 @@ bool CommandReader::next_line() {
   if (broken_ || size == rest.npos) return false;
   line_ = std::string(rest.substr(0, size));
   reader_->pos += size + 1;
+  if (reader_->pos > kLineMax) drop_lines();
   command_ = absl::StrSplit(line_, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
   return true;
+}
+
+// The reader forgets what its own arrays took of the buffer, not what lines took: another one goes on with the rest.
+void CommandReader::drop_lines() {
+  Reader next(redisReaderCreate());
+  broken_ |= redisReaderFeed(next.get(), reader_->buf + reader_->pos, reader_->len - reader_->pos) != REDIS_OK;
+  reader_ = std::move(next);
 }
 
 bool CommandReader::next_array() {

@@ -45,10 +45,13 @@ class CommandReader {
     void operator()(redisReply* reply) const { freeReplyObject(reply); }
   };
 
+  using Reader = std::unique_ptr<redisReader, FreeReader>;
+
   bool next_line();
+  void drop_lines();
   bool next_array();
 
-  const std::unique_ptr<redisReader, FreeReader> reader_;
+  Reader reader_;
   std::unique_ptr<redisReply, FreeReply> array_;  // what the command's parts are in,
   std::string line_;                              // or this
   Command command_;
