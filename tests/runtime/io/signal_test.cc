@@ -163,7 +163,9 @@ TEST(SignalSet, ClosedByTheReaderThatGotTheSignal) {
     SignalSet signals = SignalSet::create({SIGUSR1}).value();
     const auto read = [](SignalSet& from) -> Task<absl::Status> {
       const absl::StatusOr<Signal> got = co_await from.next();
-      if (got.ok()) EXPECT_TRUE((co_await from.close()).ok());
+      if (got.ok()) {
+        EXPECT_TRUE((co_await from.close()).ok());
+      }
       co_return got.status();
     };
     auto first = spawn(read(signals));
