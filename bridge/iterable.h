@@ -219,7 +219,7 @@ class IteratorWrapper {
     return internal::StreamClosing(state_);
   }
 
-  // Closed, or at its end.
+  // Closed, or its producer has ended. Items may still be there in the latter case: the end is what next() says it is.
   bool closed() const noexcept { return state_ == nullptr || state_->closed() || state_->ended(); }
 
   IterableStats stats() const {
