@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -172,8 +174,10 @@ void PoolCore::park() {
 
 // What a free worker is about to take counts as begun: waits until it is, or all are busy. That takes a wake-up.
 void PoolCore::let_free_workers_begin() const {
-  const uint64_t submitted = submitted_.load(std::memory_order_relaxed);  // a count, of what was submitted before this close
+  uint64_t submitted = UINT64_MAX;
   for (;;) {
+    // What comes later does not count, nor a submit that is just being refused.
+    submitted = std::min(submitted, submitted_.load(std::memory_order_relaxed));
     uint64_t gone = dropped_.load(std::memory_order_relaxed);
     unsigned busy = 0;
     for_each_record([&](const PoolThread& thread) {
