@@ -14,44 +14,16 @@
 #include <thread>
 #include <vector>
 
-#include "weir/bridge/futex.h"
 #include "weir/runtime/context.h"
 #include "weir/runtime/task.h"
 #include "weir/tests/testing/test_loop.h"
+#include "weir/tests/testing/threads.h"
 
 namespace weir {
 namespace {
 
-// Opens once; waits without polling.
-class Gate {
- public:
-  void open() {
-    open_.store(1, std::memory_order_release);
-    internal::futex_wake(open_, internal::kWakeAll);
-  }
-  void wait() {
-    while (open_.load(std::memory_order_acquire) == 0) internal::futex_wait(open_, 0);
-  }
-
- private:
-  std::atomic<uint32_t> open_{0};
-};
-
-// Waits until a number is reached. Outlives whoever counts: share it.
-class Counter {
- public:
-  void add() {
-    count_.fetch_add(1, std::memory_order_acq_rel);
-    internal::futex_wake(count_, internal::kWakeAll);
-  }
-  void wait_for(uint32_t number) {
-    for (uint32_t now; (now = count_.load(std::memory_order_acquire)) < number;) internal::futex_wait(count_, now);
-  }
-  uint32_t value() const { return count_.load(); }
-
- private:
-  std::atomic<uint32_t> count_{0};
-};
+using testing::Count;
+using testing::Gate;
 
 template <class Condition>
 void wait_until(Condition condition) {
@@ -70,7 +42,7 @@ std::string thread_name() {
 }
 
 TEST(ThreadPool, RunsWhatIsSubmitted) {
-  Counter ran;
+  Count ran;
   ThreadPool pool({.size = 3, .name = "io"});
   for (int i = 0; i < 100; ++i) pool.submit([&ran] { ran.add(); });
   ran.wait_for(100);
@@ -93,7 +65,7 @@ TEST(ThreadPool, P01_DefaultSizeFollowsTheCores) {
 TEST(ThreadPool, P03_T18_NamesItsThreads) {
   for (const auto& [name, expected] : {std::pair<std::string, std::string>{"io", "io-0"},
                                        {"a-name-that-is-too-long", "a-name-that-i-0"}}) {
-    Counter ran;
+    Count ran;
     std::string seen;
     ThreadPool pool({.size = 1, .name = name});
     pool.submit([&] {
@@ -110,7 +82,7 @@ TEST(ThreadPool, P04_FirstInFirstOut) {
   Gate gate;
   {
     ThreadPool pool({.size = 1});
-    Counter ran;
+    Count ran;
     pool.submit([&gate] { gate.wait(); });
     for (int i = 0; i < 1000; ++i) {
       pool.submit([&order, &ran, i] {
@@ -127,7 +99,7 @@ TEST(ThreadPool, P04_FirstInFirstOut) {
 
 TEST(ThreadPool, AsManyRunAtOnceAsItHasThreads) {
   constexpr uint32_t kSize = 5;
-  Counter arrived;
+  Count arrived;
   ThreadPool pool({.size = kSize});
   for (uint32_t i = 0; i < kSize; ++i) {
     pool.submit([&arrived] {
@@ -139,7 +111,7 @@ TEST(ThreadPool, AsManyRunAtOnceAsItHasThreads) {
 }
 
 TEST(ThreadPool, P02_NeverMoreRunThanItHasThreads) {
-  Counter ran;
+  Count ran;
   std::atomic<int> running{0};
   std::atomic<int> most{0};
   ThreadPool pool({.size = 3});
@@ -158,9 +130,9 @@ TEST(ThreadPool, P02_NeverMoreRunThanItHasThreads) {
 }
 
 TEST(ThreadPool, MoveOnlyCallablesAndFunctions) {
-  Counter ran;
+  Count ran;
   ThreadPool pool({.size = 1});
-  pool.submit([owned = std::make_unique<Counter*>(&ran)] { (*owned)->add(); });
+  pool.submit([owned = std::make_unique<Count*>(&ran)] { (*owned)->add(); });
   const auto shared = [&ran] { ran.add(); };
   pool.submit(shared);
   static std::atomic<int> calls{0};
@@ -270,13 +242,13 @@ TEST(ThreadPool, P10_KeepsNothingOfAJobThatHasRun) {
 
 class CountedJob final : public Job {
  public:
-  CountedJob(Counter& ran, Counter& dropped) : ran_(ran), dropped_(dropped) {}
+  CountedJob(Count& ran, Count& dropped) : ran_(ran), dropped_(dropped) {}
   void run() noexcept override { ran_.add(); }
   void drop() noexcept override { dropped_.add(); }
 
  private:
-  Counter& ran_;
-  Counter& dropped_;
+  Count& ran_;
+  Count& dropped_;
 };
 
 TEST(ThreadPool, P08_WhatAFreeThreadIsAboutToTakeRuns) {
@@ -292,7 +264,7 @@ TEST(ThreadPool, P08_WhatAFreeThreadIsAboutToTakeRuns) {
 }
 
 TEST(ThreadPool, P08_ShutdownDropsTheQueuedAndFinishesTheRunning) {
-  Counter ran, dropped, started;
+  Count ran, dropped, started;
   Gate gate;
   bool finished = false;
   ThreadPool pool({.size = 1});
@@ -320,14 +292,14 @@ TEST(ThreadPool, P08_ShutdownDropsTheQueuedAndFinishesTheRunning) {
   gate.open();
   closer.join();
   EXPECT_TRUE(finished);
-  EXPECT_EQ(ran.value(), 0u);
+  EXPECT_EQ(ran.value(), 0);
   EXPECT_EQ(pool.stats().queued, 0u);
   pool.shutdown();
   EXPECT_TRUE(pool.wait(absl::ZeroDuration()));
 }
 
 TEST(ThreadPool, ShutdownOnItsOwnThreadIsRefused) {
-  Counter ran;
+  Count ran;
   ThreadPool pool({.size = 1});
   pool.submit([&] {
     EXPECT_THROW(pool.shutdown(), DeadlockError);
@@ -338,7 +310,7 @@ TEST(ThreadPool, ShutdownOnItsOwnThreadIsRefused) {
 }
 
 TEST(ThreadPool, MayBeDestroyedOnItsOwnThread) {
-  auto ran = std::make_shared<Counter>();
+  auto ran = std::make_shared<Count>();
   auto pool = std::make_shared<ThreadPool>(ThreadPoolOptions{.size = 2});
   auto gate = std::make_shared<Gate>();
   pool->submit([ran, gate, pool]() mutable {
@@ -353,8 +325,8 @@ TEST(ThreadPool, MayBeDestroyedOnItsOwnThread) {
 
 TEST(ThreadPool, AJobThatDoesNotEndCanBeAbandoned) {
   auto gate = std::make_shared<Gate>();
-  auto started = std::make_shared<Counter>();
-  auto ended = std::make_shared<Counter>();
+  auto started = std::make_shared<Count>();
+  auto ended = std::make_shared<Count>();
   {
     ThreadPool pool({.size = 2, .name = "io"});
     pool.submit([gate, started, ended] {
@@ -376,7 +348,7 @@ TEST(ThreadPool, AJobThatDoesNotEndCanBeAbandoned) {
 }
 
 TEST(ThreadPool, AParkedWorkerIsReplacedWhileWorkIsQueued) {
-  Counter inner_ran, outer_done;
+  Count inner_ran, outer_done;
   ThreadPool pool({.size = 1});
   pool.submit([&] {
     pool.submit([&inner_ran] { inner_ran.add(); });
@@ -390,7 +362,7 @@ TEST(ThreadPool, AParkedWorkerIsReplacedWhileWorkIsQueued) {
 
 TEST(ThreadPool, WorkSubmittedWhileAllAreParkedRuns) {
   Gate gate;
-  Counter parked_count, ran;
+  Count parked_count, ran;
   ThreadPool pool({.size = 2});
   for (uint32_t i = 0; i < 2; ++i) {
     pool.submit([&] {
@@ -416,15 +388,15 @@ TEST(ThreadPool, WorkSubmittedWhileAllAreParkedRuns) {
 
 TEST(ThreadPool, OneSpareForEachLevelOfNesting) {
   constexpr int kDepth = 40;
-  Counter bottom;
+  Count bottom;
   ThreadPool pool({.size = 1});
   struct Nest {
-    static void go(ThreadPool& its_pool, Counter& its_bottom, int depth) {
+    static void go(ThreadPool& its_pool, Count& its_bottom, int depth) {
       if (depth == 0) {
         its_bottom.add();
         return;
       }
-      auto child = std::make_shared<Counter>();
+      auto child = std::make_shared<Count>();
       its_pool.submit([&its_pool, &its_bottom, child, depth] {
         go(its_pool, its_bottom, depth - 1);
         child->add();
@@ -441,7 +413,7 @@ TEST(ThreadPool, BeyondTheBoundWorkWaitsAndThePoolSaysSoOnce) {
   ::testing::internal::CaptureStderr();
   {
     Gate gate;
-    Counter parked_count, ran;
+    Count parked_count, ran;
     ThreadPool pool({.size = 1, .name = "small"});
     constexpr uint32_t kAll = 1 + ThreadPool::kSparesMax;
     for (uint32_t i = 0; i < kAll; ++i) {
@@ -476,7 +448,7 @@ TEST(ThreadPool, ParkedDoesNothingOnAForeignThread) {
 TEST(ThreadPool, StormOfShutdowns) {
   const uint32_t rounds = 200 * storm_factor();
   for (uint32_t round = 0; round < rounds; ++round) {
-    Counter ran, dropped;
+    Count ran, dropped;
     std::atomic<uint32_t> refused{0};
     constexpr uint32_t kJobs = 50;
     std::vector<std::unique_ptr<CountedJob>> jobs;
