@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <system_error>
 #include <thread>
@@ -174,8 +175,10 @@ void PoolCore::park() {
 
 // What a free worker is about to take counts as begun: waits until it is, or all are busy. That takes a wake-up.
 void PoolCore::let_free_workers_begin() const {
+  constexpr int kYields = 64;
+  constexpr std::chrono::microseconds kPause(50);  // then: to a thread of a lower real-time priority nothing is yielded
   uint64_t submitted = UINT64_MAX;
-  for (;;) {
+  for (int looks = 0;; ++looks) {
     // What comes later does not count, nor a submit that is just being refused.
     submitted = std::min(submitted, submitted_.load(std::memory_order_relaxed));
     uint64_t gone = dropped_.load(std::memory_order_relaxed);
@@ -186,15 +189,22 @@ void PoolCore::let_free_workers_begin() const {
       if (started > thread.done.load(std::memory_order_relaxed)) ++busy;
     });
     if (gone >= submitted || busy >= size_) return;
-    std::this_thread::yield();
+    if (looks < kYields) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kPause);
+    }
   }
 }
 
 void PoolCore::close() {
   let_free_workers_begin();
-  for (Job* job = desk_.close(); job != nullptr;) {
+  Job* job = desk_.close();
+  uint64_t count = 0;
+  for (const Job* counted = job; counted != nullptr; counted = counted->next) ++count;
+  dropped_.fetch_add(count, std::memory_order_relaxed);  // first: what is dropped may close the pool, too
+  while (job != nullptr) {
     Job* const dropped = std::exchange(job, job->next);
-    dropped_.fetch_add(1, std::memory_order_relaxed);
     dropped->drop();
   }
   desk_.gate().close();
