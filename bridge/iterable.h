@@ -129,12 +129,14 @@ class IteratorWrapper {
       if (state_.closed()) return true;
       if (!state_.readable_here()) [[unlikely]] begin();
       got_ = state_.ring.get(item_);
-      return got_ != internal::RingGet::kEmpty && ++ready_in_a_row_ < internal::kReadyItemsMax;
+      // Never lets others run with the end in hand: they may drop the IteratorWrapper.
+      if (got_ == internal::RingGet::kItem) return ++ready_in_a_row_ < internal::kReadyItemsMax;
+      return got_ == internal::RingGet::kEnd;
     }
     bool await_suspend(std::coroutine_handle<> point) {
       root_ = internal::thread_state.root;
       ready_in_a_row_ = 0;
-      if (got_ != internal::RingGet::kEmpty) {
+      if (got_ == internal::RingGet::kItem) {
         root_->engine().yield(*root_, point);
         return true;
       }

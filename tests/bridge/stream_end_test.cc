@@ -170,6 +170,25 @@ TEST(StreamEnd, N24_OnlyAnEchoOfTheEndIsNotReported) {
   EXPECT_EQ(reports_of([] { throw Cancelled(); }), std::vector<std::string>());
 }
 
+// As many items at once as are taken without letting others run, then the end.
+Task<> end_while_it_is_dropped() {
+  constexpr int kCount = 1 + 255;  // the first one is waited for
+  std::optional<IteratorWrapper<int>> it(std::in_place, [] { return std::vector<int>(kCount, 7); });
+  EXPECT_EQ(co_await it->next(), 7);
+  while (!it->closed()) co_await yield();
+  const auto drop = [](std::optional<IteratorWrapper<int>>& stream) -> Task<> {
+    stream.reset();
+    co_return;
+  };
+  auto dropping = spawn(drop(it));
+  for (int i = 1; i < kCount; ++i) {
+    EXPECT_EQ(co_await it->next(), 7);
+  }
+  EXPECT_FALSE((co_await it->next()).has_value());
+  co_await dropping;
+}
+TEST(StreamEnd, IsNotLookedForInAStreamThatIsGone) { run(end_while_it_is_dropped()); }
+
 // --- what it refuses
 
 TEST(StreamEnd, AMovedFromStreamIsClosedAndHasNoNext) {
