@@ -30,7 +30,8 @@ struct LoopOptions {
   unsigned receive_buffer_count = 1024;  // the provided buffer ring behind TcpStream::receive()
   unsigned receive_buffer_size = 4096;   // bytes
   absl::Duration stall_threshold = absl::InfiniteDuration();  // a task that blocks the loop longer is named on stderr
-  // Told of each exception that nobody awaits, once, on the thread where it happened. Null: one line on stderr.
+  // Told of each exception that nobody awaits, once, on the thread where it happened; once the loop is gone, and if null, it
+  // is one line on stderr. What `user` is outlives the loop and the threads that may just be telling it.
   void (*on_unhandled)(std::exception_ptr, std::string_view task, void* user) noexcept = nullptr;
   void* on_unhandled_user = nullptr;
   // Before the loop sleeps it looks for so long whether something comes. Saves whoever comes in that time a wake-up (some
