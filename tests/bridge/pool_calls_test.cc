@@ -161,5 +161,35 @@ TEST(ThreadPool, P12_D20_N19_AShutdownUnderWaitingCallers) {
   }(pool, began, go));
 }
 
+TEST(ThreadPool, WhatIsDroppedMayCloseThePoolToo) {
+  class Closer {
+   public:
+    Closer(ThreadPool& pool, Gate& gate) : pool_(&pool), gate_(&gate) {}
+    Closer(Closer&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), gate_(other.gate_) {}
+    ~Closer() {
+      if (pool_ == nullptr) return;
+      gate_->open();
+      while (pool_->stats().busy != 0) std::this_thread::yield();
+      pool_->close();
+    }
+
+   private:
+    ThreadPool* pool_;
+    Gate* gate_;
+  };
+  ThreadPool pool({.size = 1});
+  Gate gate;
+  testing::Count started;
+  pool.submit([&] {
+    started.add();
+    gate.wait();
+  });
+  started.wait_for(1);
+  pool.submit([closer = Closer(pool, gate)] {});
+  pool.submit([] {});
+  pool.close();
+  EXPECT_EQ(pool.stats().queued, 0u);
+}
+
 }  // namespace
 }  // namespace weir

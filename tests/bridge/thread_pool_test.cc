@@ -298,36 +298,6 @@ TEST(ThreadPool, P08_ShutdownDropsTheQueuedAndFinishesTheRunning) {
   EXPECT_TRUE(pool.wait(absl::ZeroDuration()));
 }
 
-TEST(ThreadPool, WhatIsDroppedMayCloseThePoolToo) {
-  class Closer {
-   public:
-    Closer(ThreadPool& pool, Gate& gate) : pool_(&pool), gate_(&gate) {}
-    Closer(Closer&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), gate_(other.gate_) {}
-    ~Closer() {
-      if (pool_ == nullptr) return;
-      gate_->open();
-      wait_until([this] { return pool_->stats().busy == 0; });
-      pool_->close();
-    }
-
-   private:
-    ThreadPool* pool_;
-    Gate* gate_;
-  };
-  ThreadPool pool({.size = 1});
-  Gate gate;
-  Count started;
-  pool.submit([&] {
-    started.add();
-    gate.wait();
-  });
-  started.wait_for(1);
-  pool.submit([closer = Closer(pool, gate)] {});
-  pool.submit([] {});
-  pool.close();
-  EXPECT_EQ(pool.stats().queued, 0u);
-}
-
 TEST(ThreadPool, ShutdownOnItsOwnThreadIsRefused) {
   Count ran;
   ThreadPool pool({.size = 1});
